@@ -1,0 +1,112 @@
+"""Scores of a run on the pictures of a data set: predictions.csv is written here, and read back into numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from core.datasets import Dataset, Picture, read_dataset, read_manifest
+from core.errors import DatasetError, SettingsError
+from core.files import write_text
+from core.layouts import SPLITS
+from core.metrics import (
+    compute_accuracy,
+    compute_averages,
+    compute_confusion_matrix,
+    compute_ece,
+    compute_log_loss,
+    compute_report,
+    compute_wilson_interval,
+)
+from core.prediction import load_classifier, predict_files
+from core.runs import Predictions, Run, read_predictions, read_scored_run, run_class_names
+
+SCORED = ("validation", "test")
+
+
+def write_predictions(
+    run: Run, dataset: Dataset, on_progress: Callable[[int, int], None] | None = None
+) -> dict[str, Predictions]:
+    """Predict every picture of validation and test with the run's ONNX model; writes predictions.csv.
+
+    Returns:
+        The predictions per split.
+    """
+    pictures = [picture for picture in read_manifest(dataset) if picture.split in SCORED]
+    class_names = run_class_names(run)
+    y_prob = _predict(run, dataset, pictures, on_progress)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["file", "split", "true", "predicted", *[f"p_{name}" for name in class_names]])
+    for picture, row in zip(pictures, y_prob, strict=True):
+        answer = class_names[int(row.argmax())]
+        writer.writerow([picture.file, picture.split, picture.label, answer, *[f"{value:.9g}" for value in row]])
+    write_text(run.folder / "predictions.csv", buffer.getvalue())
+    return {split: read_predictions(run, split) for split in SCORED}
+
+
+def evaluate_run(run_id: str, dataset_id: str | None = None, split: str = "test") -> dict[str, Any]:
+    """Scores of a run's kept model on a split: of its own data set, or of another with the same classes.
+
+    Raises:
+        StudioError: the run has no model, the data set is missing, or its classes are others.
+    """
+    if split not in SPLITS:
+        raise SettingsError(f"split must be one of {', '.join(SPLITS)}. Received: {split!r}.")
+    run = read_scored_run(run_id)
+    own = dataset_id in (None, run.config.dataset_id)
+    if own and split in SCORED:
+        predictions = read_predictions(run, split)
+    else:
+        predictions = predict_split(run, read_dataset(dataset_id or run.config.dataset_id), split)
+    return {"run_id": run_id, "dataset_id": dataset_id or run.config.dataset_id, "split": split} | summarise(predictions)
+
+
+def predict_split(run: Run, dataset: Dataset, split: str) -> Predictions:
+    """Predict a split of any data set whose classes the run knows.
+
+    Raises:
+        DatasetError: it has other classes.
+    """
+    class_names = run_class_names(run)
+    unknown = [name for name in dataset.class_names if name not in class_names]
+    if unknown:
+        raise DatasetError(
+            f"Data set {dataset.name!r} has classes that the run does not know: {', '.join(unknown)}. "
+            f"It knows {', '.join(class_names)}. Choose a data set with the same class names."
+        )
+    pictures = [picture for picture in read_manifest(dataset) if picture.split == split]
+    y_prob = _predict(run, dataset, pictures, None)
+    y_true = np.array([class_names.index(picture.label) for picture in pictures], dtype=int)
+    return Predictions([picture.file for picture in pictures], y_true, y_prob.argmax(axis=1), y_prob, class_names)
+
+
+def summarise(predictions: Predictions) -> dict[str, Any]:
+    """The contract's numbers for predictions; `accuracy` is None for no pictures."""
+    n = len(predictions.files)
+    right = int((predictions.y_true == predictions.y_pred).sum())
+    matrix = compute_confusion_matrix(predictions.y_true, predictions.y_pred, len(predictions.class_names))
+    report = compute_report(matrix, predictions.class_names)
+    return {
+        "n": n,
+        "accuracy": compute_accuracy(predictions.y_true, predictions.y_pred) if n else None,
+        "accuracy_ci95": list(compute_wilson_interval(right, n)) if n else None,
+        "loss": compute_log_loss(predictions.y_true, predictions.y_prob) if n else None,
+        "without_leaks": None,
+        "class_names": predictions.class_names,
+        "confusion_matrix": matrix.tolist(),
+        "report": report,
+        "averages": compute_averages(report),
+        "ece": compute_ece(predictions.y_true, predictions.y_prob) if n else None,
+    }
+
+
+def _predict(
+    run: Run, dataset: Dataset, pictures: list[Picture], on_progress: Callable[[int, int], None] | None
+) -> np.ndarray:
+    paths = [dataset.folder / picture.stored for picture in pictures]
+    return predict_files(load_classifier(run), paths, on_progress)

@@ -1,0 +1,259 @@
+"""Turn a ZIP, a folder or the synthetic sample into a data set.
+
+Pictures are decoded once, stripped of everything but pixels, stored under names of ours in a staging folder, and the
+folder gets its final name at the very end: a failed, stopped or killed import leaves nothing. Runs as a job
+(`python -m core.importing JOB_FOLDER`), or within the command line.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from core import jobs
+from core.archives import Source, open_source
+from core.datasets import Dataset, Picture, compute_fingerprint, count_splits, read_dataset, write_manifest
+from core.errors import DatasetError, StudioError, storage_errors
+from core.exploration import PixelSums, write_exploration
+from core.files import folder_size, read_json, slug, sync_folder, write_json
+from core.intake import Skipped, Taken, find_places, take_all
+from core.layouts import SPLITS
+from core.samples import open_sample
+from core.settings import read_settings
+from core.splits import fill_splits
+
+MIN_PER_CLASS = 3
+_CHUNK = 2**20
+
+
+class ImportStopped(StudioError):
+    """Somebody asked for the end of the import."""
+
+
+def create_import(
+    *, path: Path | None = None, name: str = "", images_per_class: int | None = None, upload: BinaryIO | None = None
+) -> Path:
+    """Make the folder of an import job, with what it is to do.
+
+    Args:
+        path: ZIP or folder to import; None for the synthetic sample or an upload.
+        name: name of the data set; by default that of the file.
+        images_per_class: size of the synthetic sample, which is made if it is given.
+        upload: a ZIP that is copied into the job's folder, in pieces.
+    """
+    folder = imports_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    with storage_errors():
+        folder.mkdir(parents=True)
+        if upload is not None:
+            path = folder / "upload.zip"
+            with path.open("wb") as file:
+                shutil.copyfileobj(upload, file, _CHUNK)
+        request = {"path": str(path) if path else None, "name": name, "images_per_class": images_per_class}
+        write_json(folder / "request.json", request)
+        jobs.write_queued(folder)
+    return folder
+
+
+def start_import(folder: Path) -> None:
+    """Run an import job in a process of its own."""
+    jobs.launch("core.importing", folder, "import.log")
+
+
+def run_import(folder: Path, on_progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """Run an import job in this process.
+
+    Raises:
+        StudioError: the source cannot be imported; nothing of it is left.
+    """
+    request = read_json(folder / "request.json") or {}
+    with jobs.hold(folder) as job:
+        job.update(state="running", started_at=time.time(), message="Looking through the files")
+        try:
+            dataset = _import(request, folder, job, on_progress)
+            job.end("finished", message=dataset.dataset_id)
+            return dataset
+        except ImportStopped as error:
+            job.end("stopped", error=str(error))
+            raise
+        except BaseException as error:
+            expected = isinstance(error, StudioError)
+            job.end("failed", error=str(error) if expected else f"Unexpected error: {type(error).__name__}: {error}")
+            raise
+        finally:
+            shutil.rmtree(folder / "staging", ignore_errors=True)
+            (folder / "upload.zip").unlink(missing_ok=True)
+
+
+def imports_folder() -> Path:
+    """Where import jobs lie."""
+    return read_settings().data / ".imports"
+
+
+def list_imports() -> list[Path]:
+    """Folders of the import jobs, the oldest first."""
+    folder = imports_folder()
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def remove_dead_imports(keep_seconds: float = 3600.0) -> int:
+    """Clear what killed imports left at once, and what ended ones left to be read after a while.
+
+    Returns:
+        Bytes that were freed.
+    """
+    freed = 0
+    for folder in list_imports():
+        status = jobs.read_status(folder)
+        old = time.time() - (status.ended_at or status.updated) > keep_seconds
+        if not status.is_alive and (old or (folder / "staging").exists() or (folder / "upload.zip").exists()):
+            freed += folder_size(folder)
+            if old:
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                shutil.rmtree(folder / "staging", ignore_errors=True)
+                (folder / "upload.zip").unlink(missing_ok=True)
+    return freed
+
+
+def _import(
+    request: dict[str, Any], folder: Path, job: jobs.Job, on_progress: Callable[[int, int], None] | None
+) -> Dataset:
+    started = time.time()
+    staging = folder / "staging"
+    with _open(request) as source, storage_errors():
+        (staging / "images").mkdir(parents=True)
+        (staging / "thumbnails").mkdir()
+        places, skipped = find_places(source)
+        pictures: list[Picture] = []
+        sums: dict[str, PixelSums] = {}
+        for done, result in enumerate(take_all(source, places, staging), start=1):
+            if isinstance(result, Taken):
+                pictures.append(result.picture)
+                sums.setdefault(result.picture.label, PixelSums()).add(result.sums)
+            else:
+                skipped.append(result)
+            _report(job, done, len(places), started, on_progress)
+        pictures, dataset = _describe(request, pictures, skipped, source.litter, started)
+        write_manifest(staging / "manifest.csv", pictures)
+        write_exploration(staging, [sums[name] for name in dataset.class_names])
+        return _settle(staging, dataset)
+
+
+@contextmanager
+def _open(request: dict[str, Any]) -> Iterator[Source]:
+    if request.get("images_per_class") is not None:
+        yield open_sample(int(request["images_per_class"]))
+        return
+    with open_source(Path(str(request.get("path")))) as source:
+        yield source
+
+
+def _report(
+    job: jobs.Job, done: int, total: int, started: float, on_progress: Callable[[int, int], None] | None
+) -> None:
+    if done % 25 and done != total:
+        return
+    if job.stop_requested():
+        raise ImportStopped("The import was cancelled; nothing of it was kept.")
+    left = (time.time() - started) / done * (total - done)
+    job.report("Checking and storing pictures", done=done, total=total, seconds_left=left)
+    if on_progress:
+        on_progress(done, total)
+
+
+def _describe(
+    request: dict[str, Any], pictures: list[Picture], skipped: list[Skipped], litter: list[str], started: float
+) -> tuple[list[Picture], Dataset]:
+    """Check the classes, give every picture its split, and say what the data set is."""
+    class_names = sorted({picture.label for picture in pictures})
+    _check_classes(pictures, class_names, skipped)
+    splits, notes = fill_splits(
+        [picture.split or None for picture in pictures], [picture.label for picture in pictures]
+    )
+    pictures = [replace(picture, split=split) for picture, split in zip(pictures, splits, strict=True)]
+    counts = count_splits(pictures, class_names)
+    _check_train(counts)
+    synthetic = request.get("images_per_class") is not None
+    path = Path(str(request.get("path") or "Synthetic sample"))
+    if synthetic:
+        notes = ["These are drawn phantoms, not scans of people: for trying the studio out, not for results.", *notes]
+    return pictures, Dataset(
+        dataset_id="",
+        name=(request.get("name") or "").strip() or path.stem,
+        class_names=class_names,
+        n_images=len(pictures),
+        splits=counts,
+        skipped=[asdict(entry) for entry in skipped],
+        litter=litter,
+        notes=notes,
+        fingerprint=compute_fingerprint(pictures),
+        split_fingerprints={
+            split: compute_fingerprint(picture for picture in pictures if picture.split == split) for split in SPLITS
+        },
+        created=started,
+        seconds=round(time.time() - started, 3),
+        source="sample" if synthetic else "folder" if path.is_dir() else "zip",
+        synthetic=synthetic,
+    )
+
+
+def _check_classes(pictures: list[Picture], class_names: list[str], skipped: list[Skipped]) -> None:
+    if not pictures:
+        reason = skipped[0].reason if skipped else "there were no files"
+        raise DatasetError(f"None of {len(skipped)} files could be read as a picture. The first one: {reason}")
+    if len(class_names) < 2:
+        raise DatasetError(
+            f"A classifier needs at least two classes; only {class_names[0]!r} was found. "
+            "Put the pictures of each class into a folder of its own."
+        )
+    counts = Counter(picture.label for picture in pictures)
+    for name in class_names:
+        if counts[name] < MIN_PER_CLASS:
+            raise DatasetError(
+                f"Class {name!r} has {counts[name]} readable picture(s); at least {MIN_PER_CLASS} are needed for three "
+                "splits. Add pictures or remove the class."
+            )
+
+
+def _check_train(counts: dict[str, dict[str, int]]) -> None:
+    for name, n in counts["train"].items():
+        if not n:
+            raise DatasetError(
+                f"Class {name!r} has pictures in validation or test but none in train, so it cannot be learned. "
+                "Add some to the train folder, or remove the class."
+            )
+
+
+def _settle(staging: Path, dataset: Dataset) -> Dataset:
+    """Give the folder its name: from now on the data set is there."""
+    data = read_settings().data
+    base = slug(dataset.name, fallback="dataset")
+    for attempt in range(1, 10_000):
+        dataset_id = base if attempt == 1 else f"{base}-{attempt}"
+        if (data / dataset_id).exists():
+            continue
+        write_json(staging / "dataset.json", asdict(replace(dataset, dataset_id=dataset_id)))
+        try:
+            staging.rename(data / dataset_id)
+        except OSError:  # somebody else was faster with the same name
+            if (data / dataset_id).exists():
+                continue
+            raise
+        sync_folder(data)
+        return read_dataset(dataset_id)
+    raise DatasetError(f"There are too many data sets named {dataset.name!r}. Choose another name.")
+
+
+if __name__ == "__main__":
+    try:
+        run_import(Path(sys.argv[1]))
+    except StudioError as error:
+        sys.exit(str(error))

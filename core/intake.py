@@ -1,0 +1,133 @@
+"""Take the pictures of a source into a staging folder: found, decoded once, stripped, stored under names of ours.
+
+Every picture is read by one thread from file to thumbnail; memory holds a few pictures at a time, however many come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.archives import Entry, Source
+from core.datasets import Picture
+from core.errors import DatasetError, ScanError
+from core.exploration import PixelSums
+from core.jpegs import strip_jpeg
+from core.layouts import Place, recognise_layout
+from core.scans import DICOM_SUFFIXES, SUFFIXES, Scan, decode_scan, explain_refusal
+from core.settings import read_settings
+
+THUMBNAIL = 160  # longest side, in pixels
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was not taken, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """A picture that was stored, and what was measured on the way."""
+
+    picture: Picture
+    sums: PixelSums
+
+
+def find_places(source: Source) -> tuple[list[tuple[Entry, Place]], list[Skipped]]:
+    """Find class and split of every entry that may be a picture.
+
+    Raises:
+        DatasetError: nothing lies in a class folder.
+    """
+    entries = {entry.path: entry for entry in source.entries}
+    candidates = [path for path in entries if _may_be_picture(path)]
+    places, outside = recognise_layout(candidates)
+    if not places:
+        received = ", ".join(repr(path) for path in list(entries)[:3]) or "nothing"
+        raise DatasetError(
+            "No class folders were found. Put the pictures of each class into a folder of its own, such as "
+            f"Train/Glioma/1.jpg or Glioma/1.jpg. Received: {received}."
+        )
+    skipped = [Skipped(path, "It lies in no class folder.") for path in outside]
+    skipped += [Skipped(path, explain_refusal(path.rsplit("/", 1)[-1])) for path in entries if not _may_be_picture(path)]
+    return [(entries[place.path], place) for place in places], skipped
+
+
+def _may_be_picture(path: str) -> bool:
+    name = path.rsplit("/", 1)[-1].lower()
+    return "." not in name or name.endswith((*SUFFIXES, *DICOM_SUFFIXES))
+
+
+def take_all(source: Source, places: list[tuple[Entry, Place]], staging: Path) -> Iterator[Taken | Skipped]:
+    """Decode and store with all cores; gives the results in order.
+
+    Args:
+        staging: folder with `images/` and `thumbnails/` in it.
+
+    Raises:
+        ArchiveError: the source breaks off; what cannot be decoded is only skipped.
+    """
+    n_threads = read_settings().n_threads
+    with ThreadPoolExecutor(n_threads) as pool:
+        pending: deque[Future[Taken | Skipped]] = deque()
+        for number, (entry, place) in enumerate(places, start=1):
+            pending.append(pool.submit(_take, source, entry, place, number, staging))
+            if len(pending) > 4 * n_threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path) -> Taken | Skipped:
+    data = source.read(entry)
+    try:
+        scan = decode_scan(data, place.path.rsplit("/", 1)[-1])
+    except ScanError as error:
+        return Skipped(place.path, str(error))
+    stripped = strip_jpeg(data) if scan.is_upright_jpeg else None
+    stored = f"images/{number:06d}.{'jpg' if stripped else 'png'}"
+    encoded = stripped or _to_png(scan.pixels)
+    (staging / stored).write_bytes(encoded)
+    grey = scan.pixels if scan.pixels.ndim == 2 else np.asarray(Image.fromarray(scan.pixels).convert("L"))
+    picture = Picture(
+        file=place.path,
+        stored=stored,
+        split=place.split or "",
+        label=place.class_name,
+        width=scan.pixels.shape[1],
+        height=scan.pixels.shape[0],
+        colour=scan.pixels.ndim == 3,
+        format=scan.format,
+        bytes=len(encoded),
+        pixels=_hash_pixels(scan),
+    )
+    _write_thumbnail(scan.pixels, staging / picture.thumbnail)
+    return Taken(picture, PixelSums.of(grey))
+
+
+def _to_png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _write_thumbnail(pixels: np.ndarray, path: Path) -> None:
+    image = Image.fromarray(pixels)
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    image.save(path, "JPEG", quality=90)
+
+
+def _hash_pixels(scan: Scan) -> str:
+    shape = repr(scan.pixels.shape).encode()
+    return hashlib.blake2b(shape + scan.pixels.tobytes(), digest_size=16).hexdigest()

@@ -1,0 +1,205 @@
+"""Keras callbacks: what they learn goes into the run folder; who shows it is not their business."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from core.curves import Epoch, score_of
+from core.errors import RunError, storage_errors
+from core.files import replacing
+from core.jobs import Job
+from core.runs import HISTORY_FIELDS
+
+logger = logging.getLogger(__name__)
+REPORT_EVERY = 0.5  # seconds between two writes of the progress
+
+
+class StopRequested(Exception):
+    """Raised after the current batch when somebody asked for the end of the run."""
+
+
+class StopOnRequest(keras.callbacks.Callback):
+    """Ends training after the batch in which the stop flag appears. Setting `stop_training` would validate first."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the flag."""
+        if self._job.stop_requested():
+            raise StopRequested
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the flag."""
+        if self._job.stop_requested():
+            raise StopRequested
+
+
+class BestCheckpoint(keras.callbacks.Callback):
+    """Keeps the weights of the best epoch over all phases, saved atomically.
+
+    Args:
+        network: the whole model; the one being fitted may be a part of it.
+    """
+
+    def __init__(self, network: keras.Model, path: Path, monitor: str) -> None:
+        super().__init__()
+        self._network, self._path, self._monitor = network, path, monitor
+        self._best: tuple[float, float] | None = None
+        self.epoch: int | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Save if this epoch is the best so far."""
+        score = score_of(logs or {}, self._monitor)
+        if self._best is None or score > self._best:
+            with replacing(self._path) as temporary:
+                self._network.save_weights(temporary)
+            self._best, self.epoch = score, epoch + 1
+
+    def restore(self) -> None:
+        """Give the network the kept weights; does nothing if no epoch has ended."""
+        if self.epoch is not None:
+            self._network.load_weights(self._path)
+
+
+class PhasePatience(keras.callbacks.Callback):
+    """Ends a phase after some epochs without improvement."""
+
+    def __init__(self, patience: int, monitor: str) -> None:
+        super().__init__()
+        self._patience, self._monitor = patience, monitor
+        self._best: tuple[float, float] | None = None
+        self._waited = 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Count epochs without improvement."""
+        score = score_of(logs or {}, self._monitor)
+        if self._best is None or score > self._best:
+            self._best, self._waited = score, 0
+            return
+        self._waited += 1
+        if self._patience and self._waited >= self._patience:
+            logger.info("Early stopping: no improvement of %s for %d epochs", self._monitor, self._waited)
+            self.model.stop_training = True
+
+
+class RunRecorder(keras.callbacks.Callback):
+    """Records batches (as progress) and epochs (as rows of history.csv) into the run folder.
+
+    Args:
+        phase: name of the phase.
+        last_epoch: number of the phase's last epoch.
+        batch_size: to give the speed in images per second.
+        n_images: training pictures of an epoch.
+        worker_started: time from which `elapsed` counts.
+        more_to_come: whether another phase follows, so that the time left is only that of this phase.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        phase: str,
+        last_epoch: int,
+        total_epochs: int,
+        batch_size: int,
+        n_images: int,
+        worker_started: float,
+        more_to_come: bool,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self._job, self._clock = job, clock
+        self._phase, self._last_epoch, self._total = phase, last_epoch, total_epochs
+        self._batch_size, self._n_images = batch_size, n_images
+        self._batches = -(-n_images // batch_size)
+        self._worker_started, self._more_to_come = worker_started, more_to_come
+        self._epoch_started = self._last_report = 0.0
+        self._epoch_seconds: list[float] = []
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start the clock of the epoch."""
+        self._epoch, self._epoch_started = epoch + 1, self._clock()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Report the progress, at most every half second."""
+        logs = logs or {}
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise RunError(
+                f"The loss became infinite or not a number in epoch {self._epoch}, batch {batch + 1}. "
+                "Lower the learning rate, for example tenfold, and start again."
+            )
+        now = self._clock()
+        if now - self._last_report >= REPORT_EVERY:
+            self._last_report = now
+            self._report("Training", batch + 1, now - self._epoch_started, logs)
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Say that validation has begun."""
+        self._report("Validating", self._batches, self._clock() - self._epoch_started, {})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Append the epoch to history.csv."""
+        now = self._clock()
+        self._epoch_seconds.append(now - self._epoch_started)
+        row = self._row(logs or {}, now)
+        append_epoch(self._job.folder / "history.csv", row)
+        logger.info(
+            "Epoch %d/%d (%s): loss %.4f, accuracy %.4f, val_loss %.4f, val_accuracy %.4f, %.1f s",
+            *(row["epoch"], self._total, self._phase, row["loss"], row["accuracy"]),
+            *(row["val_loss"], row["val_accuracy"], row["seconds"]),
+        )
+
+    def _row(self, logs: dict[str, float], now: float) -> Epoch:
+        scores = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        return {
+            "epoch": self._epoch,
+            "phase": self._phase,
+            **scores,
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "seconds": round(now - self._epoch_started, 3),
+            "elapsed": round(now - self._worker_started, 3),
+        }
+
+    def _report(self, message: str, batch: int, in_epoch: float, logs: dict[str, float]) -> None:
+        seen = min(batch * self._batch_size, self._n_images)
+        per_epoch = (
+            sum(self._epoch_seconds) / len(self._epoch_seconds)
+            if self._epoch_seconds
+            else 1.1 * in_epoch * self._batches / batch  # a tenth more for validation, until an epoch was measured
+        )
+        left = max(per_epoch - in_epoch, 0) + per_epoch * (self._last_epoch - self._epoch)
+        progress: dict[str, Any] = {
+            "phase": self._phase,
+            "epoch": self._epoch,
+            "epochs": self._total,
+            "batch": batch,
+            "batches": self._batches,
+            "images_per_second": seen / in_epoch if in_epoch > 0 else None,
+            "seconds_left": left,
+            "only_this_phase": self._more_to_come,
+        }
+        progress |= {name: float(logs[name]) for name in ("loss", "accuracy") if name in logs}
+        self._job.report(message, **progress)
+
+
+def append_epoch(path: Path, row: Epoch) -> None:
+    """Append one row to history.csv and make it durable; the header comes with the first row."""
+    with storage_errors(), path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, HISTORY_FIELDS, lineterminator="\n")
+        if file.tell() == 0:
+            writer.writeheader()
+        writer.writerow(row)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,96 @@
+"""Scores and facts of a finished training: predictions.csv and metrics.json."""
+
+from __future__ import annotations
+
+import platform
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from core import __version__
+from core.curves import best_epoch
+from core.datasets import Dataset, read_manifest
+from core.evaluation import SCORED, summarise, write_predictions
+from core.files import write_json
+from core.jobs import Job
+from core.prediction import load_classifier, measure_milliseconds
+from core.runs import Predictions, Run, read_history
+from core.settings import read_settings
+
+
+def write_results(
+    run: Run, dataset: Dataset, model: keras.Model, kept_epoch: int | None, worker_started: float, job: Job
+) -> None:
+    """Score the exported model on validation and test and write what is known of the run.
+
+    Args:
+        kept_epoch: the epoch whose weights the model has; None if it was stopped before its first epoch ended.
+    """
+
+    def on_progress(done: int, total: int) -> None:
+        job.report("Scoring validation and test pictures", done=done, total=total)
+
+    predictions = write_predictions(run, dataset, on_progress)
+    history = read_history(run)
+    first = read_manifest(dataset)[0]
+    metrics: dict[str, Any] = {
+        "dataset_id": dataset.dataset_id,
+        "dataset_name": dataset.name,
+        "synthetic": dataset.synthetic,
+        "dataset_fingerprint": dataset.fingerprint,
+        "test_fingerprint": dataset.split_fingerprints["test"],
+        "epochs": len(history),
+        "best_epoch": kept_epoch if kept_epoch is not None else best_epoch(history, run.config.monitor),
+        **{split: _scores(predictions[split]) for split in SCORED},
+        "parameters": int(model.count_params()),
+        "keras_bytes": (run.folder / "model.keras").stat().st_size,
+        "onnx_bytes": (run.folder / "model.onnx").stat().st_size,
+        "prediction_ms": measure_milliseconds(load_classifier(run), dataset.folder / first.stored),
+        "training_seconds": round(time.time() - worker_started, 3),
+        "environment": _environment(),
+    }
+    write_json(run.folder / "metrics.json", metrics)
+
+
+def _scores(predictions: Predictions) -> dict[str, Any]:
+    summary = summarise(predictions)
+    return {
+        "n": summary["n"],
+        "accuracy": summary["accuracy"],
+        "accuracy_ci95": summary["accuracy_ci95"],
+        "loss": summary["loss"],
+        "macro_f1": summary["averages"]["macro_avg"]["f1"],
+        "auc": _compute_auc(predictions),
+        "ece": summary["ece"],
+    }
+
+
+def _compute_auc(predictions: Predictions) -> float | None:
+    """Area under the ROC curve, each class against the rest, mean over the classes; None where a class is missing."""
+    from sklearn.metrics import roc_auc_score
+
+    n_classes = len(predictions.class_names)
+    if len(np.unique(predictions.y_true)) < n_classes:
+        return None
+    if n_classes == 2:
+        return float(roc_auc_score(predictions.y_true, predictions.y_prob[:, 1]))
+    rows = predictions.y_prob / predictions.y_prob.sum(axis=1, keepdims=True)
+    return float(roc_auc_score(predictions.y_true, rows, multi_class="ovr"))
+
+
+def _environment() -> dict[str, Any]:
+    import onnxruntime
+    import tensorflow as tf
+
+    return {
+        "studio": __version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "platform": platform.platform(),
+        "threads": read_settings().n_threads,
+    }

@@ -1,0 +1,346 @@
+"""Run folders: `models/RUN/`. Reading them, starting, stopping and deleting runs.
+
+The folder is the truth about a run. Its settings are frozen at the start; afterwards only its worker writes, but for
+`notes.json` (name, note, star) and `stop`.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core import jobs
+from core.catalog import ARCHITECTURES, find_architecture
+from core.config import RunConfig, parse_config
+from core.curves import Epoch, best_epoch
+from core.datasets import Dataset, read_dataset
+from core.errors import RunError, SettingsError, StudioError, storage_errors
+from core.files import is_plain_name, read_json, remove_folder, slug, write_json
+from core.settings import read_settings
+from core.weights import require_imagenet_weights
+
+HISTORY_FIELDS = (
+    "epoch",
+    "phase",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+    "elapsed",
+)
+LOG = "train.log"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of a run without opening its large files. `metrics` is empty until it has ended well."""
+
+    run_id: str
+    folder: Path
+    config: RunConfig
+    status: jobs.Status
+    name: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """One of queued, running, stopping, paused, stopped, finished, failed, interrupted."""
+        return self.status.state
+
+    @property
+    def title(self) -> str:
+        """Name of its architecture."""
+        entry = ARCHITECTURES.get(self.config.architecture)
+        return entry.title if entry else self.config.architecture
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether it can be evaluated and can predict."""
+        return bool(self.metrics) and (self.folder / "model.onnx").exists()
+
+    @property
+    def dataset_name(self) -> str:
+        """Name of its data set at the start."""
+        return str(self.metrics.get("dataset_name") or self.config.dataset_id)
+
+    def score(self, split: str, name: str = "accuracy") -> float | None:
+        """A number of the kept model on validation or test; None without one."""
+        value = self.metrics.get(split, {}).get(name)
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The rows of predictions.csv of one split.
+
+    Attributes:
+        files: paths of the pictures in the archive they came from.
+        y_true, y_pred: labels, shape (n,).
+        y_prob: probabilities, shape (n, n_classes).
+    """
+
+    files: list[str]
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    y_prob: np.ndarray
+    class_names: list[str]
+
+
+def create_run(dataset: Dataset, config: RunConfig, name: str = "") -> Run:
+    """Make the folder of a run and check that it can start at all.
+
+    Raises:
+        StudioError: weights are missing, or the source run of `weights` is not there.
+    """
+    check_weights(config)
+    models = read_settings().models
+    run_id = f"{slug(config.architecture, fallback='run')}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
+    staging = models / f".new-{run_id}"
+    with storage_errors():
+        staging.mkdir(parents=True)
+        write_json(staging / "config.json", config.model_dump() | {"continued": []})
+        title = name.strip() or f"{find_architecture(config.architecture).title} on {dataset.name}"
+        write_json(staging / "notes.json", {"name": title, "note": "", "star": False})
+        write_json(staging / "labels.json", {"class_names": dataset.class_names})
+        jobs.write_queued(staging)
+        staging.rename(models / run_id)
+    return read_run(run_id)
+
+
+def start_run(dataset: Dataset, config: RunConfig, name: str = "") -> Run:
+    """Create a run and launch its worker, which waits for its turn by itself."""
+    run = create_run(dataset, config, name)
+    jobs.launch("core.ml.train", run.folder, LOG)
+    return run
+
+
+def check_weights(config: RunConfig) -> None:
+    """Check before the start that the weights of a run are to be had.
+
+    Raises:
+        StudioError: they are not; the message says what to do.
+    """
+    architecture = find_architecture(config.architecture)
+    if config.weights == "random":
+        return
+    if config.weights == "imagenet":
+        require_imagenet_weights(architecture)
+    elif config.weights == "imagenet-download":
+        if not architecture.has_backbone:
+            raise SettingsError(f"{architecture.title} has no ImageNet weights to download. Choose random weights.")
+    else:
+        source = read_run(config.weights)
+        if source.config.architecture != config.architecture or not (source.folder / "model.keras").exists():
+            raise RunError(
+                f"Run {source.run_id!r} cannot lend its weights: a {architecture.title} run that has kept a model is "
+                f"needed. It is a {source.title} run in state {source.state!r}. Choose another."
+            )
+
+
+def list_runs() -> list[Run]:
+    """All runs, the newest first. Folders without readable settings are not runs."""
+    models = read_settings().models
+    folders = [path for path in models.iterdir() if _is_run(path)] if models.is_dir() else []
+    found = [run for folder in folders if (run := _read(folder)) is not None]
+    return sorted(found, key=lambda run: run.status.queued_at, reverse=True)
+
+
+def read_run(run_id: str) -> Run:
+    """Read one run.
+
+    Raises:
+        RunError: there is none of that id.
+    """
+    folder = read_settings().models / run_id
+    run = _read(folder) if is_plain_name(run_id) and _is_run(folder) else None
+    if run is None:
+        raise RunError(f"There is no run {run_id!r} in this workspace. Choose one from the list.")
+    return run
+
+
+def read_scored_run(run_id: str) -> Run:
+    """Read a run that has a model and scores.
+
+    Raises:
+        RunError: it has none (yet).
+    """
+    run = read_run(run_id)
+    if not run.has_scores:
+        raise RunError(
+            f"Run {run_id!r} has no model yet (state: {run.state}). Wait for its end, or choose one that has finished."
+        )
+    return run
+
+
+def stop_run(run_id: str) -> Run:
+    """Ask a run to end after its current batch and to keep its best model; a queued one is cancelled.
+
+    Raises:
+        RunError: it does not run.
+    """
+    run = read_run(run_id)
+    if not run.status.is_alive:
+        raise RunError(f"Run {run_id!r} is not running (state: {run.state}), so there is nothing to stop.")
+    jobs.request_stop(run.folder)
+    return read_run(run_id)
+
+
+def delete_run(run_id: str) -> None:
+    """Delete a run's folder.
+
+    Raises:
+        RunError: it still runs.
+    """
+    run = read_run(run_id)
+    if run.status.is_alive:
+        raise RunError(f"Run {run_id!r} is {run.state}. Stop it first, then delete it.")
+    remove_folder(run.folder)
+
+
+def read_history(run: Run) -> list[Epoch]:
+    """Rows of history.csv; a half-written last line is left out."""
+    rows = []
+    try:
+        with (run.folder / "history.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if (epoch := _epoch(row)) is not None:
+                    rows.append(epoch)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return rows
+    return rows
+
+
+def read_predictions(run: Run, split: str) -> Predictions:
+    """Rows of predictions.csv of one split.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    class_names = run_class_names(run)
+    index = {name: at for at, name in enumerate(class_names)}
+    files, y_true, y_pred, y_prob = [], [], [], []
+    try:
+        with (run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["split"] == split:
+                    files.append(row["file"])
+                    y_true.append(index[row["true"]])
+                    y_pred.append(index[row["predicted"]])
+                    y_prob.append([float(row[f"p_{name}"]) for name in class_names])
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+        raise RunError(f"The predictions of run {run.run_id!r} are missing or damaged. Train it again.") from error
+    shape = (len(files), len(class_names))
+    return Predictions(
+        files,
+        np.array(y_true, dtype=int),
+        np.array(y_pred, dtype=int),
+        np.array(y_prob, dtype=np.float64).reshape(shape),
+        class_names,
+    )
+
+
+def run_class_names(run: Run) -> list[str]:
+    """Class names of a run, sorted; a label is a position in it.
+
+    Raises:
+        RunError: labels.json is missing or damaged.
+    """
+    names = (read_json(run.folder / "labels.json") or {}).get("class_names")
+    if not names:
+        raise RunError(f"The labels of run {run.run_id!r} are missing or damaged. Train it again.")
+    return [str(name) for name in names]
+
+
+def read_log(run: Run, n_lines: int = 40) -> str:
+    """The last lines of train.log."""
+    try:
+        with (run.folder / LOG).open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 64 * 1024))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-n_lines:])
+
+
+def runs_of(dataset_id: str) -> list[Run]:
+    """Runs that need a data set."""
+    return [run for run in list_runs() if run.config.dataset_id == dataset_id]
+
+
+def best_run(runs: list[Run]) -> Run | None:
+    """The run with the highest validation accuracy (choosing by test would spoil the test)."""
+    scored = [run for run in runs if run.has_scores]
+    return max(scored, key=lambda run: run.score("validation") or 0.0, default=None)
+
+
+def describe_run(run: Run) -> dict[str, Any]:
+    """The contract's JSON for a run."""
+    history = read_history(run)
+    best = best_epoch(history, run.config.monitor)
+    by_epoch = {row["epoch"]: row for row in history}
+    val_accuracy = run.score("validation")
+    if val_accuracy is None and best is not None:
+        val_accuracy = by_epoch[best]["val_accuracy"]
+    started, ended = run.status.started_at, run.status.ended_at
+    seconds = (ended or (time.time() if run.status.is_alive else run.status.updated)) - started if started else None
+    return {
+        "run_id": run.run_id,
+        "state": run.state,
+        "architecture": run.config.architecture,
+        "dataset_id": run.config.dataset_id,
+        "epochs": len(history),
+        "best_epoch": run.metrics.get("best_epoch", best),
+        "val_accuracy": val_accuracy,
+        "test_accuracy": run.score("test"),
+        "seconds": None if seconds is None else round(seconds, 3),
+        "name": run.name,
+        "error": run.status.error,
+    }
+
+
+def dataset_of(run: Run) -> Dataset | None:
+    """The run's data set, or None if it is gone."""
+    try:
+        return read_dataset(run.config.dataset_id)
+    except StudioError:
+        return None
+
+
+def _is_run(folder: Path) -> bool:
+    return is_plain_name(folder.name) and folder.name != "pretrained" and (folder / "config.json").is_file()
+
+
+def _read(folder: Path) -> Run | None:
+    stored = read_json(folder / "config.json")
+    if stored is None:
+        return None
+    try:
+        config = parse_config({name: value for name, value in stored.items() if name in RunConfig.model_fields})
+    except SettingsError:
+        return None
+    notes = read_json(folder / "notes.json") or {}
+    return Run(
+        run_id=folder.name,
+        folder=folder,
+        config=config,
+        status=jobs.read_status(folder),
+        name=str(notes.get("name") or folder.name),
+        metrics=read_json(folder / "metrics.json") or {},
+    )
+
+
+def _epoch(row: dict[str, Any]) -> Epoch | None:
+    try:
+        numbers = {name: float(row[name]) for name in HISTORY_FIELDS if name not in ("epoch", "phase")}
+        return {"epoch": int(row["epoch"]), "phase": row["phase"], **numbers}
+    except (KeyError, TypeError, ValueError):
+        return None

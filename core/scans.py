@@ -1,0 +1,204 @@
+"""THE decoder: any supported file to a uint8 picture, or a clear error.
+
+Import, training, evaluation and prediction use this module and no other, so that the same file is the same array for
+all of them. The content decides the format, not the name. Neither this module nor what it returns keeps anything but
+pixels: no EXIF, no DICOM tags.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from core import dicom
+from core.errors import ScanError, StudioError
+from core.intensities import to_uint8
+from core.settings import read_settings
+
+Image.MAX_IMAGE_PIXELS = None  # our own limit is checked from the header, before anything is decoded
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp")
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_ACCEPTED = "JPEG, PNG, BMP, TIFF, WebP and DICOM"
+_OTHER_FORMATS = (
+    ((b"8BPS",), (".psd",), "a Photoshop document; export the picture as PNG"),
+    ((b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6"), (".eps", ".ps", ".pdf"), "a PostScript or PDF page; save it as PNG"),
+    ((b"GIF8",), (".gif",), "a GIF; save the frame that you need as PNG"),
+    ((b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"), (".jp2", ".j2k"), "a JPEG 2000 file; convert it to PNG"),
+    ((), (".heic", ".heif", ".avif"), "a HEIC or AVIF photograph; save it as JPEG or PNG"),
+    ((b"<svg", b"<?xml"), (".svg",), "a drawing (SVG), not a scan; render it as PNG"),
+    ((), (".nii", ".nii.gz", ".mgz", ".mha", ".nrrd", ".hdr"), "a volume; export its slices as PNG or DICOM"),
+    ((b"PK\x03\x04",), (".zip",), "an archive inside; unpack it first"),
+    ((b"\x1f\x8b",), (".gz", ".tgz"), "a compressed file; unpack it first"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A decoded picture.
+
+    Attributes:
+        pixels: uint8 array of shape (height, width), or (height, width, 3) where it really has colour.
+        format: name of the format, such as "JPEG" or "DICOM".
+        is_upright_jpeg: an 8-bit JPEG without a rotation tag: its own bytes, stripped, decode to `pixels`.
+        n_frames: number of frames or pages in the file.
+    """
+
+    pixels: np.ndarray
+    format: str
+    is_upright_jpeg: bool = False
+    n_frames: int = 1
+
+
+def load_scan(path: str | Path, frame: int = 0) -> np.ndarray:
+    """Decode a file to a uint8 array of shape (height, width) or (height, width, 3).
+
+    Args:
+        path: any supported file; its content decides the format.
+        frame: index of the frame or page to take from a file of several.
+
+    Raises:
+        ScanError: the file is missing, not a picture, broken, or over a limit.
+    """
+    path = Path(path)
+    limit = read_settings().max_entry_mb * 2**20
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise ScanError(
+                f"{path.name} has {size / 2**20:.0f} MB; at most {limit // 2**20} MB are read. Make it smaller."
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise ScanError(f"{path.name} cannot be read ({error.strerror}). Check the path and its rights.") from error
+    return decode_scan(data, path.name, frame).pixels
+
+
+def decode_scan(data: bytes, name: str, frame: int = 0) -> Scan:
+    """Decode the bytes of a file; `name` is for messages and as a hint where the content says nothing.
+
+    Raises:
+        ScanError: not a picture, broken, or over a limit.
+    """
+    if not data:
+        raise ScanError(f"{name} is empty (0 bytes). Copy it again from its source.")
+    from_dicom = dicom.is_dicom(data, name)
+    try:
+        if from_dicom:
+            pixels, n_frames = dicom.decode(data, name, frame)
+            return Scan(drop_grey_channels(pixels), "DICOM", n_frames=n_frames)
+        return _decode_raster(data, name, frame)
+    except StudioError:
+        raise
+    except MemoryError as error:
+        raise ScanError(f"{name} needs more memory than there is. Make the picture smaller.") from error
+    except Exception as error:  # decoders meet hostile bytes and raise whatever they like
+        # A DICOM reader's words may quote a patient's tag, so they are not passed on.
+        reason = "DICOM structure" if from_dicom else (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise ScanError(f"{name} is damaged and cannot be decoded ({reason}). Export it again.") from error
+
+
+def fit_scan(pixels: np.ndarray, size: int, channels: int = 3) -> np.ndarray:
+    """Resize to a square, as every network here gets it: uint8 (size, size, channels), channels 1 or 3.
+
+    The aspect ratio is not kept: a network sees the whole picture, whatever its shape.
+    """
+    if channels == 1 and pixels.ndim == 3:
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))
+    image = Image.fromarray(pixels)
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], channels, axis=2)
+    return array
+
+
+def drop_grey_channels(pixels: np.ndarray) -> np.ndarray:
+    """Keep one channel where all three are the same: a grey picture stays grey in every encoding."""
+    if pixels.ndim == 3 and (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all():
+        return np.ascontiguousarray(pixels[..., 0])
+    return pixels
+
+
+def check_size(width: int, height: int, name: str) -> None:
+    """Refuse a picture from its header.
+
+    Raises:
+        ScanError: no pixels, or more than the limit.
+    """
+    limit = read_settings().max_pixels
+    if width < 1 or height < 1:
+        raise ScanError(f"{name} has no pixels ({width}×{height}). Export it again.")
+    if width * height > limit:
+        raise ScanError(
+            f"{name} has {width}×{height} pixels; at most {limit:,} are decoded (STUDIO_MAX_PIXELS). Make it smaller."
+        )
+
+
+def _decode_raster(data: bytes, name: str, frame: int) -> Scan:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns about odd metadata that we drop anyway
+        try:
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        except Exception as error:
+            raise ScanError(explain_refusal(name, data)) from error
+        check_size(*image.size, name)
+        n_frames = _select_frame(image, name, frame)
+        rotated = _is_rotated(image)
+        upright = ImageOps.exif_transpose(image) if rotated else image
+        pixels = drop_grey_channels(_to_array(upright, name))
+        eight_bit = image.mode in ("L", "RGB")
+        return Scan(
+            pixels,
+            str(image.format),
+            is_upright_jpeg=image.format == "JPEG" and eight_bit and not rotated,
+            n_frames=n_frames,
+        )
+
+
+def _select_frame(image: Image.Image, name: str, frame: int) -> int:
+    n_frames = int(getattr(image, "n_frames", 1))
+    if not 0 <= frame < n_frames:
+        raise ScanError(f"{name} has {n_frames} frame(s), numbered from 0. Received: frame={frame}. Choose another.")
+    if frame:
+        image.seek(frame)
+        check_size(*image.size, name)
+    return n_frames
+
+
+def _is_rotated(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(0x0112, 1) not in (0, 1)
+    except Exception:  # a broken EXIF block says nothing about the pixels
+        return False
+
+
+def _to_array(image: Image.Image, name: str) -> np.ndarray:
+    if image.mode in _DEEP_MODES:
+        return to_uint8(np.asarray(image), name)
+    if image.mode == "1":
+        return np.asarray(image.convert("L"))
+    if image.has_transparency_data or image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
+        opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))  # the background of a scan is black
+        opaque.alpha_composite(image.convert("RGBA"))
+        return np.asarray(opaque.convert("RGB"))
+    return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+
+
+def explain_refusal(name: str, data: bytes = b"") -> str:
+    """A sentence on why a file is not a picture that we read, by its content or, without it, by its name."""
+    lower = name.lower()
+    for magics, suffixes, advice in _OTHER_FORMATS:
+        if any(data.startswith(magic) for magic in magics) or lower.endswith(suffixes):
+            return f"{name} is {advice}. Accepted are {_ACCEPTED}."
+    if lower.endswith(SUFFIXES):
+        return f"{name} is not a readable picture: its content does not fit its name, or is damaged. Export it again."
+    return f"{name} is not a picture in a format we read. Accepted are {_ACCEPTED}. Convert it, or leave it out."

@@ -1,0 +1,55 @@
+"""The workspace as a whole: what needs what, and clearing up."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from core.datasets import read_dataset
+from core.errors import DatasetError, StudioError
+from core.files import is_plain_name, remove_folder
+from core.importing import remove_dead_imports
+from core.runs import delete_run, runs_of
+from core.settings import read_settings
+
+
+def delete_dataset(dataset_id: str) -> None:
+    """Delete a data set.
+
+    Raises:
+        DatasetError: there is none, or runs need it.
+    """
+    dataset = read_dataset(dataset_id)
+    needing = runs_of(dataset_id)
+    if needing:
+        names = ", ".join(run.name for run in needing[:5])
+        more = f" and {len(needing) - 5} more" if len(needing) > 5 else ""
+        raise DatasetError(
+            f"Data set {dataset.name!r} is needed by {len(needing)} run(s): {names}{more}. Delete those first."
+        )
+    remove_folder(dataset.folder)
+
+
+def delete(name: str) -> dict[str, Any]:
+    """Delete a run or a data set by its id.
+
+    Raises:
+        StudioError: there is neither, or it is in use.
+    """
+    settings = read_settings()
+    if is_plain_name(name) and (settings.models / name / "config.json").exists():
+        delete_run(name)
+        return {"deleted": name, "kind": "run"}
+    if is_plain_name(name) and (settings.data / name / "dataset.json").exists():
+        delete_dataset(name)
+        return {"deleted": name, "kind": "dataset"}
+    raise StudioError(f"There is neither a run nor a data set {name!r} in this workspace. See `runs` and `datasets`.")
+
+
+def remove_remains() -> None:
+    """Clear what killed processes left behind: half imports, folders on their way in or out."""
+    remove_dead_imports()
+    settings = read_settings()
+    for folder in (settings.data, settings.models):
+        for trash in folder.glob(".trash-*") if folder.is_dir() else ():
+            shutil.rmtree(trash, ignore_errors=True)
