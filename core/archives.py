@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from core.errors import ArchiveError
 from core.settings import Settings, read_settings
@@ -68,7 +69,8 @@ class Source:
 class _Folder(Source):
     def __init__(self, root: Path) -> None:
         settings = read_settings()
-        entries, litter = [], []
+        entries: list[Entry] = []
+        litter: list[str] = []
         for path in _walk(root):
             name = path.relative_to(root).as_posix()
             if is_litter(name):
@@ -132,7 +134,7 @@ def open_source(path: Path) -> Iterator[Source]:
         raise ArchiveError(f"There is no file or folder {str(path)!r}. Check the path.") from None
     except _BROKEN as error:
         raise ArchiveError(
-            f"{path.name} is not a ZIP, or is damaged ({error}). Choose a .zip with one folder per class, or make it anew."
+            f"{path.name} is not a ZIP, or is damaged ({error}). Choose a .zip with a folder per class, or make it new."
         ) from error
     with archive:
         yield _Zip(path, archive)
@@ -194,7 +196,10 @@ def _check_limits(name: str, size: int, count: int, settings: Settings) -> None:
         (count > settings.max_entries, f"is one more than {settings.max_entries} files (STUDIO_MAX_ENTRIES)"),
         (size > settings.max_entry_mb * 2**20, f"is over {settings.max_entry_mb} MB (STUDIO_MAX_ENTRY_MB)"),
         (len(name) > settings.max_name_length, f"has over {settings.max_name_length} characters in its name"),
-        (name.count("/") > settings.max_depth, f"lies over {settings.max_depth} folders deep (STUDIO_MAX_DEPTH)"),
+        (
+            name.count("/") > settings.max_depth,
+            f"lies over {settings.max_depth} folders deep (STUDIO_MAX_DEPTH)",
+        ),
     )
     for broken, rule in rules:
         if broken:
@@ -213,7 +218,7 @@ def _check_overlap(path: Path, infos: list[zipfile.ZipInfo]) -> None:
             raise _refused(info, "reaches beyond the end of the file")
 
 
-def _read_bounded(file: zipfile.ZipExtFile, entry: Entry) -> bytes:  # type: ignore[name-defined,unused-ignore]
+def _read_bounded(file: IO[bytes], entry: Entry) -> bytes:
     chunks, length = [], 0
     while length <= entry.size:
         chunk = file.read(_CHUNK)

@@ -20,7 +20,7 @@ FIXED = ("dataset_id", "architecture", "weights")  # chosen by widgets of their 
 
 
 def _setting(default: Any, group: str, title: str, help_text: str, *, only: str = "", **limits: Any) -> Any:
-    extra = {"group": group, "only": only}
+    extra: dict[str, Any] = {"group": group, "only": only}
     return Field(default, title=title, description=help_text, json_schema_extra=extra, **limits)
 
 
@@ -37,11 +37,14 @@ class RunConfig(BaseModel):
         15, "Training", "Epochs", "How often every training picture is seen, over all phases.", ge=1, le=500
     )
     batch_size: int = _setting(
-        32, "Training", "Batch size", "Pictures per step. Smaller needs less memory and is noisier.", ge=1, le=512
+        32,
+        "Training",
+        "Batch size",
+        "Pictures per step. Smaller needs less memory and is noisier.",
+        ge=1,
+        le=512,
     )
-    learning_rate: float = _setting(
-        1e-3, "Training", "Learning rate", "Size of the first steps of Adam.", gt=0, le=1.0
-    )
+    learning_rate: float = _setting(1e-3, "Training", "Learning rate", "Size of the first steps of Adam.", gt=0, le=1.0)
     schedule: Literal["cosine", "plateau", "constant"] = _setting(
         "cosine",
         "Training",
@@ -50,30 +53,62 @@ class RunConfig(BaseModel):
         "constant: stays.",
     )
     monitor: Literal["val_accuracy", "val_loss"] = _setting(
-        "val_accuracy", "Training", "Best epoch by", "The validation score that decides which epoch's model is kept."
+        "val_accuracy",
+        "Training",
+        "Best epoch by",
+        "The validation score that decides which epoch's model is kept.",
     )
     patience: int = _setting(
-        5, "Training", "Patience", "Stop a phase after this many epochs without improvement; 0 never does.", ge=0, le=100
+        5,
+        "Training",
+        "Patience",
+        "Stop a phase after this many epochs without improvement; 0 never does.",
+        ge=0,
+        le=100,
     )
     class_weights: bool = _setting(
         False, "Training", "Weigh rare classes more", "Makes every class count the same in the loss."
     )
     seed: int = _setting(
-        42, "Training", "Seed", "Fixes the starting weights, the order of pictures and the augmentation.", ge=0, lt=2**31
+        42,
+        "Training",
+        "Seed",
+        "Fixes the starting weights, the order of pictures and the augmentation.",
+        ge=0,
+        lt=2**31,
     )
 
     dropout: float = _setting(
-        0.5, "Network", "Dropout", "Share of the last features that is hidden at random in training.", ge=0, lt=1
+        0.5,
+        "Network",
+        "Dropout",
+        "Share of the last features that is hidden at random in training.",
+        ge=0,
+        lt=1,
     )
     dense_units: int = _setting(
-        128, "Network", "Dense units", "Width of the dense layer before the output.", only="custom_cnn", ge=8, le=2048
+        128,
+        "Network",
+        "Dense units",
+        "Width of the dense layer before the output.",
+        only="custom_cnn",
+        ge=8,
+        le=2048,
     )
     rescaling: Literal["0..1", "-1..1"] = _setting(
-        "0..1", "Network", "Rescaling", "Range to which pixel values are brought, inside the network.", only="custom_cnn"
+        "-1..1",
+        "Network",
+        "Rescaling",
+        "Range of the pixel values inside the network. Around zero learns much faster.",
+        only="custom_cnn",
     )
 
     fine_tune: bool = _setting(
-        True, "Fine-tuning", "Fine-tune", "After the head has learned, train the top of the backbone too.", only="backbone"
+        True,
+        "Fine-tuning",
+        "Fine-tune",
+        "After the head has learned, train the top of the backbone too.",
+        only="backbone",
     )
     head_epochs: int = _setting(
         6,
@@ -85,10 +120,22 @@ class RunConfig(BaseModel):
         le=500,
     )
     fine_tune_blocks: int = _setting(
-        4, "Fine-tuning", "Blocks to open", "How many blocks of the backbone, from the top.", only="backbone", ge=1, le=16
+        4,
+        "Fine-tuning",
+        "Blocks to open",
+        "How many blocks of the backbone, from the top.",
+        only="backbone",
+        ge=1,
+        le=16,
     )
     fine_tune_learning_rate: float = _setting(
-        1e-4, "Fine-tuning", "Fine-tuning rate", "Low, so that what was learned is not lost.", only="backbone", gt=0, le=0.1
+        1e-4,
+        "Fine-tuning",
+        "Fine-tuning rate",
+        "Low, so that what was learned is not lost.",
+        only="backbone",
+        gt=0,
+        le=0.1,
     )
     augmented_views: int = _setting(
         3,
@@ -104,7 +151,9 @@ class RunConfig(BaseModel):
         True, "Augmentation", "Augment", "Shows each training picture slightly changed in every epoch."
     )
     rotation: float = _setting(10.0, "Augmentation", "Rotation (degrees)", "Largest turn to either side.", ge=0, le=180)
-    zoom: float = _setting(0.1, "Augmentation", "Zoom (fraction)", "Largest change of size; 0.1 is ±10 %.", ge=0, le=0.5)
+    zoom: float = _setting(
+        0.1, "Augmentation", "Zoom (fraction)", "Largest change of size; 0.1 is ±10 %.", ge=0, le=0.5
+    )
     horizontal_flip: bool = _setting(True, "Augmentation", "Mirror left and right", "Mirrors half of the pictures.")
 
 

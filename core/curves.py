@@ -1,4 +1,4 @@
-"""What a history of epochs says, in plain sentences. Rules and thresholds stand here, so that they can be argued with."""
+"""What a history of epochs says, in plain sentences. Rules and thresholds stand here, to be argued with."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def is_dicom(data: bytes, name: str) -> bool:
     """Whether the bytes are a DICOM file: by its mark, or (files without one) by the first tag and the name."""
     if data[128:_HEADER_BYTES] == b"DICM":
         return True
-    if len(data) < 8 or "." in name and not name.lower().endswith(_SUFFIXES):
+    if len(data) < 8 or ("." in name and not name.lower().endswith(_SUFFIXES)):
         return False
     little, big = struct.unpack("<H", data[:2])[0], struct.unpack(">H", data[:2])[0]
     return little in (0x0002, 0x0008) or big in (0x0002, 0x0008)

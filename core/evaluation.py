@@ -63,7 +63,9 @@ def evaluate_run(run_id: str, dataset_id: str | None = None, split: str = "test"
         predictions = read_predictions(run, split)
     else:
         predictions = predict_split(run, read_dataset(dataset_id or run.config.dataset_id), split)
-    return {"run_id": run_id, "dataset_id": dataset_id or run.config.dataset_id, "split": split} | summarise(predictions)
+    return {"run_id": run_id, "dataset_id": dataset_id or run.config.dataset_id, "split": split} | summarise(
+        predictions
+    )
 
 
 def predict_split(run: Run, dataset: Dataset, split: str) -> Predictions:

@@ -1,7 +1,7 @@
 """Heat maps: where in a picture the evidence for a class lies. NumPy only.
 
-Grad-CAM (R. R. Selvaraju et al., 2017, doi:10.1109/ICCV.2017.74) weighs the channels of the last convolution by the mean
-gradient of the class score. For the heads used here that mean has a closed form, which the exported model gives as
+Grad-CAM (R. R. Selvaraju et al., 2017, doi:10.1109/ICCV.2017.74) weighs the channels of the last convolution by the
+mean gradient of the class score. For the heads used here that mean has a closed form, which the exported model gives as
 `channel_weights` (see `core.ml.export`), so nothing has to be differentiated.
 """
 

@@ -1,4 +1,4 @@
-"""What is measured over all pixels of a class at import, so that no page ever has to: grey levels and the mean picture."""
+"""What is measured over all pixels of a class at import, so that no page has to: grey levels and the mean picture."""
 
 from __future__ import annotations
 

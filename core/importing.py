@@ -39,7 +39,11 @@ class ImportStopped(StudioError):
 
 
 def create_import(
-    *, path: Path | None = None, name: str = "", images_per_class: int | None = None, upload: BinaryIO | None = None
+    *,
+    path: Path | None = None,
+    name: str = "",
+    images_per_class: int | None = None,
+    upload: BinaryIO | None = None,
 ) -> Path:
     """Make the folder of an import job, with what it is to do.
 
@@ -85,7 +89,10 @@ def run_import(folder: Path, on_progress: Callable[[int, int], None] | None = No
             raise
         except BaseException as error:
             expected = isinstance(error, StudioError)
-            job.end("failed", error=str(error) if expected else f"Unexpected error: {type(error).__name__}: {error}")
+            job.end(
+                "failed",
+                error=str(error) if expected else f"Unexpected error: {type(error).__name__}: {error}",
+            )
             raise
         finally:
             shutil.rmtree(folder / "staging", ignore_errors=True)
@@ -101,6 +108,12 @@ def list_imports() -> list[Path]:
     """Folders of the import jobs, the oldest first."""
     folder = imports_folder()
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def remove_import(folder: Path) -> None:
+    """Forget an import that has ended."""
+    if not jobs.read_status(folder).is_alive:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_dead_imports(keep_seconds: float = 3600.0) -> int:
@@ -170,7 +183,11 @@ def _report(
 
 
 def _describe(
-    request: dict[str, Any], pictures: list[Picture], skipped: list[Skipped], litter: list[str], started: float
+    request: dict[str, Any],
+    pictures: list[Picture],
+    skipped: list[Skipped],
+    litter: list[str],
+    started: float,
 ) -> tuple[list[Picture], Dataset]:
     """Check the classes, give every picture its split, and say what the data set is."""
     class_names = sorted({picture.label for picture in pictures})
@@ -184,7 +201,10 @@ def _describe(
     synthetic = request.get("images_per_class") is not None
     path = Path(str(request.get("path") or "Synthetic sample"))
     if synthetic:
-        notes = ["These are drawn phantoms, not scans of people: for trying the studio out, not for results.", *notes]
+        notes = [
+            "These are drawn phantoms, not scans of people: for trying the studio out, not for results.",
+            *notes,
+        ]
     return pictures, Dataset(
         dataset_id="",
         name=(request.get("name") or "").strip() or path.stem,

@@ -60,7 +60,9 @@ def find_places(source: Source) -> tuple[list[tuple[Entry, Place]], list[Skipped
             f"Train/Glioma/1.jpg or Glioma/1.jpg. Received: {received}."
         )
     skipped = [Skipped(path, "It lies in no class folder.") for path in outside]
-    skipped += [Skipped(path, explain_refusal(path.rsplit("/", 1)[-1])) for path in entries if not _may_be_picture(path)]
+    skipped += [
+        Skipped(path, explain_refusal(path.rsplit("/", 1)[-1])) for path in entries if not _may_be_picture(path)
+    ]
     return [(entries[place.path], place) for place in places], skipped
 
 

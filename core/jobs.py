@@ -2,7 +2,8 @@
 
 Import and training both run through this. The folder is the truth: whoever starts a job writes `queued`; from then on
 only the process that holds the folder's lock writes. A job that says it is running while its lock is free was killed,
-and reads as `interrupted`. Process ids are recorded for people, never believed (a killed child still answers as a zombie).
+and reads as `interrupted`. Process ids are recorded for people and never believed
+(a killed child still answers as a zombie).
 """
 
 from __future__ import annotations

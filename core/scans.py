@@ -29,7 +29,11 @@ _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _ACCEPTED = "JPEG, PNG, BMP, TIFF, WebP and DICOM"
 _OTHER_FORMATS = (
     ((b"8BPS",), (".psd",), "a Photoshop document; export the picture as PNG"),
-    ((b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6"), (".eps", ".ps", ".pdf"), "a PostScript or PDF page; save it as PNG"),
+    (
+        (b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6"),
+        (".eps", ".ps", ".pdf"),
+        "a PostScript or PDF page; save it as PNG",
+    ),
     ((b"GIF8",), (".gif",), "a GIF; save the frame that you need as PNG"),
     ((b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"), (".jp2", ".j2k"), "a JPEG 2000 file; convert it to PNG"),
     ((), (".heic", ".heif", ".avif"), "a HEIC or AVIF photograph; save it as JPEG or PNG"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from core.errors import SettingsError
 
@@ -26,7 +27,7 @@ class Settings:
     import_root: Path | None = field(
         default=None, metadata={"help": "folder of the server from which the Dataset page may import"}
     )
-    max_upload_mb: int = field(default=512, metadata={"help": "largest ZIP that the page takes"})
+    max_upload_mb: int = field(default=500, metadata={"help": "largest ZIP that the page takes"})
     max_entries: int = field(default=50_000, metadata={"help": "most entries in a ZIP or files in a folder"})
     max_unpacked_mb: int = field(default=20_000, metadata={"help": "largest sum of the unpacked sizes"})
     max_entry_mb: int = field(default=256, metadata={"help": "largest single file, unpacked"})
@@ -71,7 +72,7 @@ def read_settings() -> Settings:
     Raises:
         SettingsError: a number is not a whole number of at least 0.
     """
-    values = {}
+    values: dict[str, Any] = {}
     for entry in fields(Settings):
         name = variable_name(entry.name)
         text = os.environ.get(name, "").strip()

@@ -1,6 +1,6 @@
 """The one training slot of a workspace: runs wait for it in a row, each in a small process of its own.
 
-No daemon and no web server is needed: the next run starts when the slot's lock is free, however the one before it ended.
+No daemon and no web server is needed: the next run starts when the slot's lock is free, however the last one ended.
 Imports nothing heavy, because a waiting process should cost next to nothing.
 """
 

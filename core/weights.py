@@ -57,5 +57,8 @@ def how_to_get(architecture: Architecture) -> str:
 def _places() -> list[tuple[Path, str]]:
     settings = read_settings()
     keras_home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    places = [(settings.models / "pretrained", "models/pretrained"), (keras_home / "models", "Keras' download folder")]
+    places = [
+        (settings.models / "pretrained", "models/pretrained"),
+        (keras_home / "models", "Keras' download folder"),
+    ]
     return [(settings.pretrained, "STUDIO_PRETRAINED"), *places] if settings.pretrained else places

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -96,14 +97,14 @@ class PixelBatches:
         )
         batches = _training(self._pixels, self._config, draw, signature, first_epoch, last_epoch)
         warp = warp_images if self._config.augment else _plain_images
-        return batches.map(lambda x, y, w: (warp(*x), y, w), num_parallel_calls=2).prefetch(2)
+        return batches.map(_apply(lambda x: warp(*x)), num_parallel_calls=2).prefetch(2)
 
     def validation(self) -> tf.data.Dataset:
         """All batches of validation, as they are."""
         size, channels = self._pixels.size, self._pixels.images.shape[-1]
         signature = tf.TensorSpec((None, size, size, channels), tf.uint8)
         batches = _validation(self._pixels, self._config, lambda indices: self._pixels.images[indices], signature)
-        return batches.map(lambda x, y: (_as_input(x), y)).prefetch(2)
+        return batches.map(_apply(_as_input)).prefetch(2)
 
     def _transforms(self, epoch: int) -> np.ndarray:
         n = len(self._pixels.splits["train"])
@@ -128,12 +129,12 @@ class FeatureBatches:
 
         def draw(indices: np.ndarray, positions: np.ndarray, epoch: int) -> np.ndarray:
             rng = np.random.default_rng((self._config.seed, epoch, _VIEW))
-            views = rng.integers(0, len(self._train), self._train.shape[1])
+            views = np.asarray(rng.integers(0, len(self._train), self._train.shape[1]))
             return self._train[views[positions], positions]
 
         signature = tf.TensorSpec((None, *self.shape), self._train.dtype)
         batches = _training(self._pixels, self._config, draw, signature, first_epoch, last_epoch)
-        return batches.map(lambda x, y, w: (tf.cast(x, tf.float32), y, w)).prefetch(2)
+        return batches.map(_apply(_as_float)).prefetch(2)
 
     def validation(self) -> tf.data.Dataset:
         """All batches of validation, as they are."""
@@ -144,7 +145,7 @@ class FeatureBatches:
             return self._validation[[order[int(index)] for index in indices]]
 
         batches = _validation(self._pixels, self._config, gather, signature)
-        return batches.map(lambda x, y: (tf.cast(x, tf.float32), y)).prefetch(2)
+        return batches.map(_apply(_as_float)).prefetch(2)
 
 
 def warp_images(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
@@ -170,6 +171,20 @@ def sample_weights(labels: np.ndarray, n_classes: int) -> np.ndarray:
     """Weight of each class so that all count the same, with mean 1 over the pictures; shape (n_classes,)."""
     counts = np.bincount(labels, minlength=n_classes)
     return (len(labels) / (np.maximum(counts, 1) * np.count_nonzero(counts))).astype(np.float32)
+
+
+def _apply(change: Callable[..., tf.Tensor]) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """Change the inputs of a batch and leave targets and weights as they are."""
+
+    @tf.autograph.experimental.do_not_convert
+    def changed(inputs: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return (change(inputs), *rest)
+
+    return changed
+
+
+def _as_float(features: tf.Tensor) -> tf.Tensor:
+    return tf.cast(features, tf.float32)
 
 
 def _plain_images(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
@@ -200,7 +215,11 @@ def _training(
             for at in range(0, len(order), config.batch_size):
                 positions = np.sort(order[at : at + config.batch_size])  # in the order of the file: fewer page faults
                 indices = train[positions]
-                yield draw(indices, positions, epoch), pixels.one_hot(indices), weights[pixels.labels[indices]]
+                yield (
+                    draw(indices, positions, epoch),
+                    pixels.one_hot(indices),
+                    weights[pixels.labels[indices]],
+                )
 
     targets = (tf.TensorSpec((None, pixels.n_classes), tf.float32), tf.TensorSpec((None,), tf.float32))
     n_batches = (last_epoch - first_epoch + 1) * steps_per_epoch(pixels, config)
@@ -226,9 +245,9 @@ def _counted(batches: tf.data.Dataset, n_batches: int) -> tf.data.Dataset:
     return batches.apply(tf.data.experimental.assert_cardinality(n_batches))
 
 
-def _mapped(path: object, shape: tuple[int, ...]) -> np.ndarray | None:
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     try:
-        images = np.load(path, mmap_mode="r")  # type: ignore[call-overload]
+        images = np.load(path, mmap_mode="r")
     except (OSError, ValueError):
         return None
     return images if images.shape == shape and images.dtype == np.uint8 else None

@@ -20,7 +20,7 @@ OUTPUTS = ("probabilities", "activation", "channel_weights")
 
 
 class _ChannelWeights(keras.layers.Layer):
-    """Mean gradient of every class score over each channel of the last convolution, in closed form: (n, classes, channels).
+    """Mean gradient of every class score over each channel of the last convolution: (n, classes, channels).
 
     A score is linear in the channels' means behind global pooling; behind flatten and one ReLU layer it is linear where
     the units are on, and max pooling passes the sum of gradients on unchanged.

@@ -100,4 +100,3 @@ def _create(
         )
         for name in names
     }
-

@@ -67,7 +67,9 @@ def train(run: Run, job: Job, worker_started: float) -> str:
         state = "stopped"
     checkpoint.restore()
     job.report("Saving the model")
-    kept = build_network(config, len(dataset.class_names))  # without what training hangs on a model: exports 8 times faster
+    kept = build_network(
+        config, len(dataset.class_names)
+    )  # without what training hangs on a model: exports 8 times faster
     kept.model.set_weights(network.model.get_weights())
     export_network(kept, run.folder)
     job.report("Scoring validation and test pictures")
@@ -139,11 +141,18 @@ def _fit_phases(
 
 
 def _fit(
-    phase: Phase, config: RunConfig, pixels: Pixels, first: int, last: int, callbacks: list[keras.callbacks.Callback]
+    phase: Phase,
+    config: RunConfig,
+    pixels: Pixels,
+    first: int,
+    last: int,
+    callbacks: list[keras.callbacks.Callback],
 ) -> int:
     """Fit one phase; returns the number of epochs it took."""
     phase.model.compile(
-        optimizer=keras.optimizers.Adam(phase.learning_rate), loss="categorical_crossentropy", metrics=["accuracy"]
+        optimizer=keras.optimizers.Adam(phase.learning_rate),
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
     )
     history = phase.model.fit(
         phase.batches.training(first, last),
@@ -207,7 +216,13 @@ def _reporter(job: Job) -> Any:
             return
         last[0] = now
         left = (now - started[message]) / done * (total - done) if done else None
-        job.report(message, done=done, total=total, seconds_left=left, images_per_second=_speed(done, now, started[message]))
+        job.report(
+            message,
+            done=done,
+            total=total,
+            seconds_left=left,
+            images_per_second=_speed(done, now, started[message]),
+        )
 
     return report
 

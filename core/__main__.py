@@ -1,0 +1,220 @@
+"""The command line: `python -m core COMMAND …`.
+
+Prints one JSON value on standard output and progress on standard error. Exit codes: 0 done, 2 unknown command or
+option, 3 a clear error of ours as `{"error": {"type", "message"}}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.catalog import ARCHITECTURES
+from core.errors import RunError, SettingsError, StudioError, storage_errors
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _build_parser().parse_args(arguments)
+    try:
+        with storage_errors():
+            result = options.command(options)
+    except StudioError as error:
+        _print_json({"error": {"type": type(error).__name__, "message": str(error)}})
+        return 3
+    except KeyboardInterrupt:
+        _say("Interrupted. Trainings that were started go on; see `runs`.")
+        return 130
+    _print_json(result)
+    return 0
+
+
+def _import(options: argparse.Namespace) -> Any:
+    path = Path(options.path).expanduser().resolve()
+    return _run_import(path=path, name=options.name)
+
+
+def _sample(options: argparse.Namespace) -> Any:
+    return _run_import(name=options.name or "Synthetic sample", images_per_class=options.images_per_class)
+
+
+def _run_import(**request: Any) -> Any:
+    from core.datasets import describe
+    from core.importing import create_import, run_import
+    from core.workspace import remove_remains
+
+    remove_remains()
+    return describe(run_import(create_import(**request), lambda done, total: _say(f"{done} of {total} pictures")))
+
+
+def _datasets(options: argparse.Namespace) -> Any:
+    from core.datasets import describe, list_datasets
+
+    return [describe(dataset) for dataset in list_datasets()]
+
+
+def _train(options: argparse.Namespace) -> Any:
+    from core.config import make_config
+    from core.datasets import read_dataset
+    from core.runs import describe_run, start_run
+
+    dataset = read_dataset(options.dataset)
+    config = make_config(dataset, options.architecture, _changes(options))
+    run = start_run(dataset, config, options.name)
+    if not options.wait:
+        return {"run_id": run.run_id, "state": run.state}
+    ended = _wait(run.run_id)
+    if ended.state in ("failed", "interrupted"):
+        raise RunError(f"Run {run.run_id} {ended.state}: {ended.status.error}")
+    return describe_run(ended)
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for setting in options.set:
+        key, mark, value = setting.partition("=")
+        if not mark:
+            raise SettingsError(f"--set takes KEY=VALUE. Received: {setting!r}.")
+        if key in ("dataset_id", "architecture"):
+            raise SettingsError(f"--set cannot change {key!r}; it is given by the command's own arguments.")
+        changes[key] = value
+    for key in ("epochs", "seed", "weights"):
+        if getattr(options, key) is not None:
+            changes[key] = getattr(options, key)
+    return changes
+
+
+def _wait(run_id: str) -> Any:
+    from core.runs import read_run
+
+    said = ""
+    while True:
+        run = read_run(run_id)
+        progress = run.status.progress
+        epoch = f", epoch {progress['epoch']} of {progress['epochs']}" if "epoch" in progress else ""
+        line = f"{run.state}: {run.status.message}{epoch}"
+        if line != said:
+            _say(line)
+            said = line
+        if not run.status.is_alive:
+            return run
+        time.sleep(0.5)
+
+
+def _runs(options: argparse.Namespace) -> Any:
+    from core.runs import describe_run, list_runs
+
+    return [describe_run(run) for run in list_runs()]
+
+
+def _stop(options: argparse.Namespace) -> Any:
+    from core.runs import describe_run, stop_run
+
+    return describe_run(stop_run(options.run))
+
+
+def _delete(options: argparse.Namespace) -> Any:
+    from core.workspace import delete
+
+    return delete(options.name)
+
+
+def _evaluate(options: argparse.Namespace) -> Any:
+    from core.evaluation import evaluate_run
+
+    return evaluate_run(options.run, options.dataset, options.split)
+
+
+def _compare(options: argparse.Namespace) -> Any:
+    from core.comparison import compare_runs
+
+    return compare_runs(options.runs)
+
+
+def _predict(options: argparse.Namespace) -> Any:
+    from core.prediction import load_classifier
+    from core.runs import read_run
+
+    classifier = load_classifier(read_run(options.run))
+    return [_predict_file(classifier, file) for file in options.files]
+
+
+def _predict_file(classifier: Any, file: str) -> dict[str, Any]:
+    from core.scans import load_scan
+
+    try:
+        scan = load_scan(file)
+    except StudioError as error:
+        return {"file": file, "error": str(error)}
+    probabilities = classifier.predict([scan])[0]
+    return {
+        "file": file,
+        "class": classifier.class_names[int(probabilities.argmax())],
+        "probabilities": dict(zip(classifier.class_names, map(float, probabilities), strict=True)),
+        "abstained": None,
+        "reason": None,
+    }
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m core", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, function: Any, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        command.set_defaults(command=function)
+        return command
+
+    command = add("sample", _sample, "Make a small synthetic data set (drawn phantoms).")
+    command.add_argument("--name", default="")
+    command.add_argument("--images-per-class", type=int, default=48)
+
+    command = add("import", _import, "Import a ZIP or a folder as a data set.")
+    command.add_argument("path")
+    command.add_argument("--name", default="")
+
+    add("datasets", _datasets, "List the data sets.")
+
+    command = add("train", _train, "Train a classifier.")
+    command.add_argument("dataset")
+    command.add_argument("--architecture", required=True, help=" | ".join(ARCHITECTURES))
+    command.add_argument("--name", default="", help="name of the run")
+    command.add_argument("--epochs", type=int, help="total over all phases")
+    command.add_argument("--seed", type=int)
+    command.add_argument("--weights", help="imagenet | random | the id of an earlier run")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of a run")
+    command.add_argument("--wait", action="store_true", help="wait for the end and print the scores")
+
+    add("runs", _runs, "List the runs.")
+    command = add("stop", _stop, "Stop a run after its current batch; its best model is kept.")
+    command.add_argument("run")
+    command = add("delete", _delete, "Delete a run, or a data set that no run needs.")
+    command.add_argument("name", metavar="RUN_OR_DATASET")
+
+    command = add("evaluate", _evaluate, "Scores of a run.")
+    command.add_argument("run")
+    command.add_argument("--dataset")
+    command.add_argument("--split", default="test")
+    command = add("compare", _compare, "Compare runs on their test set.")
+    command.add_argument("runs", nargs="+", metavar="RUN")
+    command = add("predict", _predict, "Predict the class of pictures.")
+    command.add_argument("run")
+    command.add_argument("files", nargs="+", metavar="FILE")
+    return parser
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=True, default=float))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

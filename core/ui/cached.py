@@ -1,0 +1,72 @@
+"""Reads that are worth keeping between reruns: thin, keyed by what makes a file what it is, bounded, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core import datasets, exploration, prediction, runs, scans
+from core.datasets import Dataset
+from core.exploration import Exploration
+from core.prediction import Classifier
+from core.runs import Predictions, Run
+
+
+def manifest(dataset: Dataset) -> pd.DataFrame:
+    """A data set's manifest, one row per picture."""
+    return _manifest(dataset.dataset_id, dataset.created)
+
+
+def pixel_statistics(dataset: Dataset) -> Exploration:
+    """What the import measured over all pixels."""
+    return _exploration(dataset.dataset_id, dataset.created)
+
+
+def predictions(run: Run, split: str) -> Predictions:
+    """A run's predictions of one split."""
+    return _predictions(run.run_id, split, _stamp(run.folder / "predictions.csv"))
+
+
+def classifier(run: Run) -> Classifier:
+    """A run's model, loaded once for all sessions."""
+    return _classifier(run.run_id, _stamp(run.folder / "model.onnx"))
+
+
+def scan(path: Path) -> np.ndarray:
+    """A stored picture, decoded."""
+    return _scan(str(path), _stamp(path))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _manifest(dataset_id: str, created: float) -> pd.DataFrame:
+    dataset = datasets.read_dataset(dataset_id)
+    rows = [asdict(picture) | {"thumbnail": picture.thumbnail} for picture in datasets.read_manifest(dataset)]
+    return pd.DataFrame(rows)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _exploration(dataset_id: str, created: float) -> Exploration:
+    return exploration.read_exploration(datasets.read_dataset(dataset_id))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _predictions(run_id: str, split: str, stamp: float) -> Predictions:
+    return runs.read_predictions(runs.read_run(run_id), split)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Loading the model")
+def _classifier(run_id: str, stamp: float) -> Classifier:
+    return prediction.load_classifier(runs.read_run(run_id))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _scan(path: str, stamp: float) -> np.ndarray:
+    return scans.load_scan(path)
+
+
+def _stamp(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0

@@ -1,0 +1,65 @@
+"""Scans as a wall of thumbnails, made at import, with filters and paging."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.datasets import Dataset
+from core.layouts import SPLITS
+from core.ui import cached
+from core.ui.text import count, plain
+
+SMALL, LARGE = "Small", "Large"
+_PER_PAGE = {SMALL: 24, LARGE: 6}
+_WIDTH = {SMALL: 132, LARGE: 360}
+
+
+def render_gallery(dataset: Dataset) -> None:
+    """All scans of a data set, to be filtered by split and class."""
+    frame = cached.manifest(dataset)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        split = st.selectbox("Split", ["all", *SPLITS], format_func=str.capitalize, key="gallery_split", width=150)
+        label = st.selectbox("Class", [None, *dataset.class_names], format_func=_or_all, key="gallery_class", width=220)
+        zoom = st.segmented_control("Size", [SMALL, LARGE], default=SMALL, key="gallery_size", required=True) or SMALL
+    if split != "all":
+        frame = frame[frame["split"] == split]
+    if label is not None:
+        frame = frame[frame["label"] == label]
+    render_scans(dataset, frame, zoom=zoom, key="gallery")
+
+
+def render_scans(
+    dataset: Dataset, frame: pd.DataFrame, *, key: str, zoom: str = SMALL, captions: str = "label"
+) -> None:
+    """A page of scans from rows of the manifest.
+
+    Args:
+        key: prefix of the widgets' keys.
+        captions: column whose text stands under each scan.
+    """
+    if frame.empty:
+        st.info("No scan fits this choice.", icon=":material/info:")
+        return
+    per_page = _PER_PAGE[zoom]
+    n_pages = -(-len(frame) // per_page)
+    page = 1
+    if n_pages > 1:
+        page = min(int(st.session_state.get(f"{key}_page", 1)), n_pages)
+    rows = frame.iloc[(page - 1) * per_page : page * per_page]
+    with st.container(horizontal=True, gap="small"):
+        for _, row in rows.iterrows():
+            file = row["thumbnail"] if zoom == SMALL else row["stored"]
+            st.image(
+                str(dataset.folder / str(file)),
+                caption=plain(str(row[captions])),
+                width=_WIDTH[zoom],
+                alt=f"Scan {plain(str(row['file']))}, class {plain(str(row['label']))}, split {row['split']}",
+            )
+    if n_pages > 1:
+        st.pagination(n_pages, key=f"{key}_page")
+    st.caption(f"{count(len(frame), 'scan')}, page {page} of {n_pages}.")
+
+
+def _or_all(label: str | None) -> str:
+    return label if label is not None else "All"

@@ -1,0 +1,166 @@
+"""The Dataset page's ways in: a ZIP, a folder of the server, the synthetic sample; and imports under way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from core import importing, jobs
+from core.datasets import Dataset
+from core.samples import DEFAULT_IMAGES_PER_CLASS
+from core.settings import read_settings
+from core.ui import selection, shell
+from core.ui.text import count, duration, moment
+from core.workspace import remove_remains
+
+_MINE = "_import_of_this_tab"
+
+
+def render_import(datasets: list[Dataset]) -> None:
+    """Start imports, and watch those under way."""
+    _render_running()
+    upload, other = st.columns(2)
+    with upload:
+        _render_upload()
+    with other:
+        _render_sample()
+        _render_server_folder()
+    if datasets:
+        _render_list(datasets)
+
+
+def _render_upload() -> None:
+    limit = read_settings().max_upload_mb
+    with st.form("upload", clear_on_submit=True):
+        st.subheader("Upload a ZIP", anchor=False)
+        st.caption(
+            "One folder per class, with or without Train, Validation and Test folders above. JPEG, PNG, BMP, TIFF, "
+            "WebP and DICOM. :material/lock: Nothing leaves this machine."
+        )
+        file = st.file_uploader("ZIP with scans", type=["zip"], key="dataset_zip", max_upload_size=limit)
+        name = st.text_input("Name of the data set", placeholder="by default the name of the file", key="dataset_name")
+        if st.form_submit_button("Import", type="primary", key="import_dataset", icon=":material/upload:"):
+            if file is None:
+                st.warning("Choose a ZIP first.", icon=":material/upload_file:")
+                return
+            folder = importing.create_import(upload=file, name=name.strip() or Path(file.name).stem)
+            _start(folder)
+
+
+def _render_sample() -> None:
+    with st.container(border=True):
+        st.subheader("No data at hand?", anchor=False)
+        st.caption(
+            f"A synthetic sample: {DEFAULT_IMAGES_PER_CLASS} drawn head phantoms for each of four classes, with a "
+            "lesion typical for each. Not scans of people; for trying everything out."
+        )
+        if st.button("Make the synthetic sample", key="make_sample", icon=":material/draw:"):
+            _start(importing.create_import(name="Synthetic sample", images_per_class=DEFAULT_IMAGES_PER_CLASS))
+
+
+def _render_server_folder() -> None:
+    root = read_settings().import_root
+    if root is None:
+        return
+    with st.container(border=True):
+        st.subheader("From this server", anchor=False)
+        choices = _importable(root)
+        if not choices:
+            st.caption("There is no ZIP or folder in the import folder of this server.")
+            return
+        chosen = st.selectbox("ZIP or folder", choices, key="server_source")
+        if st.button("Import from the server", key="import_from_server", icon=":material/drive_folder_upload:"):
+            _start(importing.create_import(path=root / chosen, name=Path(chosen).stem))
+
+
+def _importable(root: Path) -> list[str]:
+    """ZIPs and folders directly in the import folder and one level below, without links (they could lead outside)."""
+    found = []
+    for path in sorted([*root.glob("*"), *root.glob("*/*.zip")]):
+        if not path.is_symlink() and not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() == ".zip"):
+            found.append(path.relative_to(root).as_posix())
+    return found[:500]
+
+
+def _start(folder: Path) -> None:
+    importing.start_import(folder)
+    st.session_state[_MINE] = folder.name
+    st.rerun()
+
+
+def _render_running() -> None:
+    remove_remains()
+    folders = importing.list_imports()
+    is_running = any(jobs.read_status(folder).is_alive for folder in folders)
+    shell.fragment(run_every=0.5 if is_running else None)(_render_jobs)(is_running)
+
+
+def _render_jobs(was_running: bool) -> None:
+    is_running = False
+    for folder in reversed(importing.list_imports()):
+        status = jobs.read_status(folder)
+        is_mine = folder.name == st.session_state.get(_MINE)
+        if status.is_alive:
+            is_running = True
+            _render_progress(folder, status)
+        elif is_mine and status.state == "finished":
+            st.session_state.pop(_MINE)
+            selection.remember("dataset", status.message)
+            selection.show_section("explore")
+            st.toast("The data set is there.", icon=":material/check_circle:")
+            st.rerun()
+        elif status.state in ("failed", "interrupted", "stopped"):
+            _render_failure(folder, status)
+    if was_running and not is_running:
+        st.rerun()
+
+
+def _render_progress(folder: Path, status: jobs.Status) -> None:
+    done, total = status.progress.get("done", 0), status.progress.get("total", 0)
+    with st.container(border=True):
+        counted = f" {done:,} of {total:,}." if total else ""
+        left = f" Time left about {duration(status.seconds_left)}." if total else ""
+        st.progress(done / total if total else 0.0, text=f"{status.message or 'Starting'}.{counted}{left}")
+        st.caption("The import goes on if you leave this page or close the tab.")
+        if st.button("Cancel", key=f"cancel_{folder.name}", icon=":material/close:"):
+            jobs.request_stop(folder)
+
+
+def _render_failure(folder: Path, status: jobs.Status) -> None:
+    with st.container(border=True):
+        st.error(
+            "The import was cancelled." if status.state == "stopped" else "The import failed.",
+            icon=":material/error:",
+        )
+        st.text(status.error or "")
+        st.caption("Nothing was changed: no half data set is left behind.")
+        if st.button("Dismiss", key=f"dismiss_{folder.name}"):
+            importing.remove_import(folder)
+            st.rerun()
+
+
+def _render_list(datasets: list[Dataset]) -> None:
+    with st.container(border=True):
+        st.subheader("Data sets in this workspace", anchor=False)
+        frame = pd.DataFrame(
+            {
+                "Name": [dataset.name for dataset in datasets],
+                "Scans": [dataset.n_images for dataset in datasets],
+                "Classes": [", ".join(dataset.class_names) for dataset in datasets],
+                "Kind": ["synthetic" if dataset.synthetic else dataset.source for dataset in datasets],
+                "Left out": [len(dataset.skipped) for dataset in datasets],
+                "Imported": [moment(dataset.created) for dataset in datasets],
+                "Id": [dataset.dataset_id for dataset in datasets],
+            }
+        )
+        event = st.dataframe(
+            frame, hide_index=True, key="datasets_table", on_select="rerun", selection_mode="single-row"
+        )
+        rows = event["selection"]["rows"]
+        st.caption(f"{count(len(datasets), 'data set')}. Select a row to open it.")
+        if rows:
+            selection.remember("dataset", datasets[rows[0]].dataset_id)
+            selection.show_section("explore")
+            st.rerun()

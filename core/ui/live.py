@@ -1,0 +1,187 @@
+"""A run as it goes: state, progress, curves, log, and what can be done with it. Reads the run folder, once a second."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.curves import Epoch, best_epoch
+from core.runs import Run, read_history, read_log, read_run, stop_run
+from core.settings import read_settings
+from core.slots import list_waiting
+from core.ui import charts, selection, shell
+from core.ui.states import state_badge
+from core.ui.text import DASH, count, decimal, duration, percent, plain, size
+
+POLL_SECONDS = 1.0
+
+
+def render_live(run: Run) -> None:
+    """Draw a run, and go on drawing it while it is alive."""
+    shell.fragment(run_every=POLL_SECONDS if run.status.is_alive else None)(_render)(run.run_id, run.status.is_alive)
+
+
+def _render(run_id: str, was_alive: bool) -> None:
+    run = read_run(run_id)
+    if was_alive and not run.status.is_alive:
+        st.rerun()
+    history = read_history(run)
+    _render_head(run)
+    _render_outcome(run)
+    _render_numbers(run, history)
+    if run.status.is_alive:
+        _render_progress(run)
+    _render_curves(run, history)
+    _render_log(run)
+
+
+def _render_head(run: Run) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        state_badge(run)
+        st.text(run.name)
+        st.space("stretch")
+        if run.status.is_alive:
+            label = "Cancel" if run.state == "queued" else "Stop and keep the best"
+            pressed = st.button(
+                label,
+                key="stop_training",
+                icon=":material/stop_circle:",
+                disabled=run.state == "stopping",
+                help="Ends after the current batch. The best epoch's model is kept and scored.",
+            )
+            if pressed:
+                stop_run(run.run_id)
+                st.rerun()
+        elif st.button("Use these settings again", key="train_again", icon=":material/replay:"):
+            selection.remember("dataset", run.config.dataset_id)
+            st.session_state["_settings_of"] = run.run_id
+            selection.show_section("configure", default="configure")
+            st.rerun()
+
+
+def _render_outcome(run: Run) -> None:
+    if run.state == "queued":
+        ahead = [folder for folder in list_waiting(read_settings().models) if folder.name != run.run_id]
+        st.info(
+            "It waits its turn: one training runs at a time. It starts by itself, also with this tab closed. "
+            f"{count(len(ahead), 'other run')} waiting.",
+            icon=":material/schedule:",
+        )
+    elif run.state == "stopping":
+        st.info(
+            "It stops after the current batch, then the best model is saved and scored.",
+            icon=":material/stop_circle:",
+        )
+    elif run.state in ("failed", "interrupted"):
+        st.error(
+            "The training failed." if run.state == "failed" else "The training was interrupted.",
+            icon=":material/error:",
+        )
+        st.text(run.status.error or "")
+    elif run.has_scores:
+        _render_result(run)
+    elif run.state == "stopped":
+        st.info("It was cancelled before it started; there is no model.", icon=":material/info:")
+
+
+def _render_result(run: Run) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        shell.link("evaluate", "Evaluate", run=run.run_id)
+        shell.link("predict", "Predict", run=run.run_id)
+        for name, title in (("model.keras", "Keras model"), ("model.onnx", "ONNX model")):
+            path = run.folder / name
+            st.download_button(
+                f"{title} ({size(path.stat().st_size)})",
+                data=path.read_bytes,
+                file_name=f"{run.run_id}-{name}",
+                mime="application/octet-stream",
+                key=f"download_{name}",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+    shell.research_note()
+
+
+def _render_numbers(run: Run, history: list[Epoch]) -> None:
+    best = best_epoch(history, run.config.monitor)
+    by_epoch = {row["epoch"]: row for row in history}
+    kept = by_epoch.get(best or 0)
+    progress = run.status.progress if run.status.is_alive else {}
+    speed = progress.get("images_per_second")
+    only_phase = progress.get("only_this_phase")
+    cells: list[tuple[str, str, str | None, list[float] | None]] = [
+        ("Epoch", f"{len(history)} of {run.config.epochs}", history[-1]["phase"] if history else None, None),
+        (
+            "Validation accuracy",
+            percent(kept["val_accuracy"] if kept else None),
+            f"kept: epoch {best}" if kept else None,
+            [row["val_accuracy"] for row in history],
+        ),
+        (
+            "Validation loss",
+            decimal(kept["val_loss"] if kept else None),
+            f"kept: epoch {best}" if kept else None,
+            [row["val_loss"] for row in history],
+        ),
+    ]
+    if run.status.is_alive:
+        cells.append(("Images per second", f"{speed:.0f}" if speed else DASH, None, None))
+        left = duration(run.status.seconds_left)
+        cells.append(("Time left", left, "in this phase" if only_phase else "at most", None))
+    else:
+        cells.append(
+            (
+                "Test accuracy",
+                percent(run.score("test")),
+                "of the kept model" if run.has_scores else None,
+                None,
+            )
+        )
+        cells.append(("Time", duration(run.metrics.get("training_seconds")), None, None))
+    with st.container(horizontal=True):
+        for label, value, note, line in cells:
+            st.metric(
+                label, value, note, delta_color="off", delta_arrow="off", border=True, width=200, height="stretch",
+                chart_data=line if line and len(line) > 1 else None,
+            )  # fmt: skip
+
+
+def _render_progress(run: Run) -> None:
+    progress = run.status.progress
+    message = plain(run.status.message or "Waiting")
+    if "epoch" in progress:
+        share = ((progress["epoch"] - 1) + progress["batch"] / progress["batches"]) / progress["epochs"]
+        st.progress(
+            min(share, 1.0),
+            text=f"{message}: epoch {progress['epoch']} of {progress['epochs']}, batch {progress['batch']} of "
+            f"{progress['batches']}. Time left {duration(progress.get('seconds_left'))}.",
+        )
+    elif progress.get("total"):
+        left = f" Time left {duration(progress.get('seconds_left'))}." if progress.get("seconds_left") else ""
+        st.progress(
+            min(progress["done"] / progress["total"], 1.0),
+            text=f"{message}: {progress['done']:,} of {progress['total']:,}.{left}",
+        )
+    elif run.state != "queued":
+        st.progress(0.0, text=f"{message}…")
+    st.caption("It goes on if you leave this page, reload it or close the tab. This address finds it again.")
+
+
+def _render_curves(run: Run, history: list[Epoch]) -> None:
+    best = best_epoch(history, run.config.monitor)
+    for column, metric in zip(st.columns(2), ("accuracy", "loss"), strict=True):
+        with column, st.container(border=True):
+            st.subheader(metric.capitalize(), anchor=False)
+            if not history:
+                st.caption("The curve begins when the first epoch has ended.")
+                continue
+            st.plotly_chart(
+                charts.plot_curves(history, metric, best),
+                config=charts.CONFIG,
+                key=f"live_{metric}",
+                alt=f"{metric.capitalize()} of training and validation over {count(len(history), 'epoch')}",
+            )
+
+
+def _render_log(run: Run) -> None:
+    with st.expander("Log", icon=":material/terminal:", expanded=run.state == "failed"):
+        st.code(read_log(run) or "The log is empty.", language=None, height=240)

@@ -1,0 +1,147 @@
+"""The Predict page's views: one scan with its heat map, many scans as a table. Uploads stay in memory only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from core.errors import ScanError
+from core.explain import compute_heatmap, overlay_heatmap
+from core.prediction import Classifier
+from core.runs import Run
+from core.scans import decode_scan
+from core.ui import cached, charts, shell
+from core.ui.class_texts import read_class_text
+from core.ui.text import count, percent, plain
+
+_VIEW_SIDE = 512  # small scans are enlarged to this, with their own sharp pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """A file that was dropped, decoded or not."""
+
+    name: str
+    pixels: np.ndarray | None
+    error: str = ""
+
+
+def read_uploads(files: Sequence[UploadedFile]) -> list[Upload]:
+    """Decode dropped files; what cannot be read keeps its reason."""
+    uploads = []
+    for file in files:
+        try:
+            uploads.append(Upload(file.name, decode_scan(file.getvalue(), file.name).pixels))
+        except ScanError as error:
+            uploads.append(Upload(file.name, None, str(error)))
+    return uploads
+
+
+def render_predictions(run: Run, uploads: list[Upload]) -> None:
+    """Predict what was dropped: a table for many, one of them large."""
+    for upload in uploads:
+        if upload.pixels is None:
+            st.warning("A file was left out.", icon=":material/broken_image:")
+            st.text(upload.error)
+    readable = [upload for upload in uploads if upload.pixels is not None]
+    if not readable:
+        return
+    classifier = cached.classifier(run)
+    shown = readable[0]
+    if len(readable) > 1:
+        shown = readable[_render_table(classifier, readable)]
+    _render_one(run, classifier, shown)
+
+
+def _render_table(classifier: Classifier, uploads: list[Upload]) -> int:
+    """All predictions; returns the row to show large."""
+    probabilities = classifier.predict([upload.pixels for upload in uploads if upload.pixels is not None])
+    names = classifier.class_names
+    frame = pd.DataFrame({"File": [upload.name for upload in uploads]})
+    frame["Class"] = [names[at] for at in probabilities.argmax(axis=1)]
+    frame["Probability"] = probabilities.max(axis=1)
+    for at, name in enumerate(names):
+        frame[f"p {name}"] = probabilities[:, at]
+    with st.container(border=True):
+        st.subheader(count(len(uploads), "scan"), anchor=False)
+        bar = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+        number = st.column_config.NumberColumn(format="%.3f")
+        event = st.dataframe(
+            frame,
+            hide_index=True,
+            key="predictions_table",
+            on_select="rerun",
+            selection_mode="single-row",
+            column_config={"Probability": bar} | {f"p {name}": number for name in names},
+        )
+        st.download_button(
+            "Predictions as CSV",
+            frame.to_csv(index=False),
+            "predictions.csv",
+            "text/csv",
+            key="download_predictions",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.caption("Select a row to see that scan below.")
+    rows = event["selection"]["rows"]
+    return rows[0] if rows and rows[0] < len(uploads) else 0
+
+
+def _render_one(run: Run, classifier: Classifier, upload: Upload) -> None:
+    assert upload.pixels is not None
+    explained = classifier.explain(upload.pixels)
+    names = classifier.class_names
+    answer = int(explained.probabilities.argmax())
+    picture, numbers = st.columns([1, 1])
+    with numbers, st.container(border=True):
+        st.text(upload.name)
+        st.metric(
+            "Predicted class",
+            names[answer],
+            percent(float(explained.probabilities[answer])),
+            delta_arrow="off",
+            delta_color="off",
+        )
+        figure = charts.plot_probabilities([float(p) for p in explained.probabilities], names)
+        st.plotly_chart(figure, config=charts.CONFIG, key="probabilities", alt="Probability per class")
+        target = st.selectbox("Heat map for", names, index=answer, key=f"heatmap_class_{upload.name}")
+        strength = st.slider("Strength of the heat map", 0.0, 1.0, 0.6, 0.05, key="heatmap_strength")
+        _render_meaning(run, names[answer])
+    heatmap = compute_heatmap(explained.activation, explained.channel_weights, names.index(target))
+    with picture, st.container(border=True):
+        st.image(
+            overlay_heatmap(_enlarge(upload.pixels), heatmap, strength),
+            width="stretch",
+            alt=f"The scan with the parts marked that speak for {plain(target)}",
+        )
+        caption = (
+            f"Warm parts speak for {plain(target)} (Grad-CAM)."
+            if heatmap.any()
+            else f"Nothing speaks for {plain(target)}."
+        )
+        st.caption(caption)
+
+
+def _render_meaning(run: Run, class_name: str) -> None:
+    text = read_class_text(class_name)
+    if text:
+        st.markdown(text)
+    accuracy = run.score("test")
+    known = f" On its test scans it was right in {percent(accuracy)} of cases." if accuracy is not None else ""
+    st.caption(
+        "The probability is how the model divides its certainty among the classes it knows, not the chance of a "
+        f"disease: a picture of something else gets an answer too, often a sure one.{known} The heat map shows where "
+        "the evidence came from, not where a lesion ends."
+    )
+    shell.research_note()
+
+
+def _enlarge(pixels: np.ndarray) -> np.ndarray:
+    factor = max(1, _VIEW_SIDE // max(pixels.shape[:2]))
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)

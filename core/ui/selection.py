@@ -1,0 +1,137 @@
+"""Which data set, run or section this tab looks at: in the URL, remembered from page to page. Ids and plain values.
+
+The URL wins when it changes (a link, Back, a reload); otherwise the widget does. A parameter is written only when it
+really changes, because each write is an entry in the browser's history; the default stands without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+from streamlit_option_menu import option_menu
+
+from core.datasets import Dataset
+from core.runs import Run
+from core.ui.text import plain
+
+PAGE = "_page"  # key of the page that was drawn last in this tab
+
+
+def choose_dataset(datasets: Sequence[Dataset], label: str = "Data set") -> Dataset:
+    """A select box of data sets; `?dataset=` selects."""
+    by_id = {dataset.dataset_id: dataset for dataset in datasets}
+    chosen = _choose("dataset", list(by_id), label, lambda key: _dataset_title(by_id[key]))
+    return by_id[chosen]
+
+
+def choose_run(runs: Sequence[Run], label: str = "Run", default: Run | None = None) -> Run:
+    """A select box of runs; `?run=` selects."""
+    by_id = {run.run_id: run for run in runs}
+    ids = list(by_id)
+    if default is not None and default.run_id in by_id:
+        ids.sort(key=lambda run_id: run_id != default.run_id)
+    return by_id[_choose("run", ids, label, lambda key: _run_title(by_id[key]))]
+
+
+def choose_runs(runs: Sequence[Run]) -> list[Run]:
+    """A multi-select of runs; repeated `?run=` selects."""
+    by_id = {run.run_id: run for run in runs}
+    wanted = [run_id for run_id in st.query_params.get_all("run") if run_id in by_id]
+    if "runs" not in st.session_state:
+        st.session_state["runs"] = wanted if len(wanted) > 1 else list(dict.fromkeys(wanted + list(by_id)))[:2]
+    chosen = st.multiselect("Runs", list(by_id), key="runs", format_func=lambda key: _run_title(by_id[key]))
+    if chosen != wanted:
+        st.query_params["run"] = chosen
+    return [by_id[run_id] for run_id in chosen]
+
+
+def choose_section(sections: dict[str, tuple[str, str]]) -> str:
+    """The switcher of sections inside a page; `?view=` is its truth.
+
+    Args:
+        sections: slug -> (title, Bootstrap icon); the first one is the default, without a parameter.
+    """
+    slugs = list(sections)
+    current = st.query_params.get("view", slugs[0])
+    current = current if current in sections else slugs[0]
+    titles = [title for title, _ in sections.values()]
+    at = slugs.index(current)
+    seen = st.session_state.get("_view_seen")
+    picked = option_menu(
+        None,
+        titles,
+        icons=[icon for _, icon in sections.values()],
+        orientation="horizontal",
+        default_index=at,
+        manual_select=at if seen != current else None,
+        key=f"sections_{'_'.join(slugs)}",
+        styles={
+            "container": {"padding": "0.2rem", "background-color": "transparent", "max-width": "100%"},
+            "nav-link": {"font-family": "var(--font)", "font-size": "0.95rem", "padding": "0.4rem 0.6rem"},
+            "nav-link-selected": {"font-weight": "600"},
+        },
+    )
+    st.session_state["_view_seen"] = current
+    clicked = slugs[titles.index(picked)] if picked in titles else current
+    if seen == current and clicked != current and clicked != st.session_state.get("_view_clicked"):
+        st.session_state["_view_clicked"] = clicked
+        show_section(clicked, default=slugs[0])
+        st.rerun()
+    st.session_state["_view_clicked"] = clicked
+    return current
+
+
+def show_section(slug: str, *, default: str = "") -> None:
+    """Put a section into the URL; it is drawn at the next rerun."""
+    if slug == default:
+        st.query_params.pop("view", None)
+    else:
+        st.query_params["view"] = slug
+
+
+def remember(kind: str, chosen: str) -> None:
+    """Select a data set or run (kind "dataset" or "run") for this page's next rerun and for other pages."""
+    st.session_state[f"_chosen_{kind}"] = chosen
+    st.query_params[kind] = chosen
+
+
+def enter_page(page: str) -> bool:
+    """Note which page is drawn; says whether it was another one before."""
+    entered = st.session_state.get(PAGE) != page
+    st.session_state[PAGE] = page
+    if entered:
+        for key in ("_url_dataset", "_url_run", "_view_seen", "_view_clicked", "runs"):
+            st.session_state.pop(key, None)
+    return entered
+
+
+def _choose(kind: str, ids: list[str], label: str, title: Callable[[str], str]) -> str:
+    in_url = st.query_params.get(kind)
+    seen_key, chosen_key = f"_url_{kind}", f"_chosen_{kind}"
+    first_time = seen_key not in st.session_state
+    if first_time or in_url != st.session_state[seen_key]:
+        wanted = in_url or (st.session_state.get(chosen_key) if first_time else None)
+        if in_url and in_url not in ids:
+            st.warning(f"There is no {label.lower()} with the id {plain(in_url)} here. Choose one below.")
+        st.session_state[kind] = wanted if wanted in ids else ids[0]
+    elif st.session_state.get(kind) not in ids:
+        remembered = st.session_state.get(chosen_key)
+        st.session_state[kind] = remembered if remembered in ids else ids[0]
+    chosen = str(st.selectbox(label, ids, key=kind, format_func=title))
+    st.session_state[chosen_key] = chosen
+    if chosen != (in_url or ids[0]):
+        st.query_params[kind] = chosen
+    st.session_state[seen_key] = st.query_params.get(kind)
+    return chosen
+
+
+def _dataset_title(dataset: Dataset) -> str:
+    mark = " · synthetic" if dataset.synthetic else ""
+    return f"{dataset.name} · {dataset.n_images:,} scans{mark} · {dataset.dataset_id}"
+
+
+def _run_title(run: Run) -> str:
+    score = run.score("validation")
+    shown = f" · validation {score:.1%}" if score is not None else f" · {run.state}"
+    return f"{run.name}{shown} · {run.run_id[-11:]}"

@@ -1,0 +1,57 @@
+"""Texts on pages: user strings made harmless, numbers and times written the same way everywhere."""
+
+from __future__ import annotations
+
+import re
+import time
+
+DASH = "–"
+
+
+def plain(text: str) -> str:
+    """Escape a user's string (file, class, data set, run) for places that read Markdown.
+
+    Even without HTML, Markdown would fetch pictures from outside or draw links.
+    """
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:^])", r"\\\1", text.replace("\n", " "))
+
+
+def percent(value: float | None) -> str:
+    """A fraction as percent with one decimal."""
+    return DASH if value is None else f"{value:.1%}"
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """A number with a fixed number of decimals."""
+    return DASH if value is None else f"{value:.{digits}f}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span, in the two largest units that matter."""
+    if seconds is None:
+        return DASH
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def size(n_bytes: float) -> str:
+    """A file size."""
+    if n_bytes < 2**20:
+        return f"{n_bytes / 2**10:.0f} KB"
+    return f"{n_bytes / 2**20:.1f} MB" if n_bytes < 2**30 else f"{n_bytes / 2**30:.1f} GB"
+
+
+def moment(timestamp: float | None) -> str:
+    """A point in time, in the server's time zone."""
+    return DASH if timestamp is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(timestamp))
+
+
+def count(n: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: `1 run`, `2,443 scans`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"

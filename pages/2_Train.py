@@ -1,0 +1,58 @@
+"""Train: choose a network and its settings, start, watch, and find earlier runs."""
+
+import streamlit as st
+
+from core.datasets import list_datasets
+from core.runs import list_runs, start_run
+from core.ui import forms, selection, shell
+from core.ui.history import render_history
+from core.ui.live import render_live
+
+SECTIONS = {
+    "configure": ("Configure", "sliders"),
+    "live": ("Live", "activity"),
+    "history": ("History", "clock-history"),
+}
+
+
+def render_configure() -> None:
+    """Inputs on the left, what they mean on the right, the start below."""
+    datasets = list_datasets()
+    if not datasets:
+        shell.empty_state("A training needs a data set. Bring one in first.", "dataset", "Import scans")
+        return
+    left, right = st.columns([2, 3])
+    with left:
+        dataset = selection.choose_dataset(datasets)
+        architecture = forms.choose_architecture()
+        weights = forms.choose_weights(architecture, list_runs())
+    with right:
+        config = forms.choose_settings(dataset, architecture, weights or "random")
+        name = st.text_input("Name of the run", placeholder=f"{architecture.title} on {dataset.name}", key="run_name")
+        forms.render_data_note(dataset)
+        if st.button(
+            "Start training",
+            key="start_training",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=weights is None,
+        ):
+            run = start_run(dataset, config, name)
+            selection.remember("run", run.run_id)
+            selection.show_section("live")
+            st.rerun()
+    forms.render_preview(dataset, config)
+
+
+with shell.page("train"):
+    view = selection.choose_section(SECTIONS)
+    runs = list_runs()
+    if view == "configure":
+        render_configure()
+    elif not runs:
+        shell.empty_state("There is no run yet. Choose a network and start one.", "train", "Configure a training")
+    elif view == "live":
+        alive = next((run for run in runs if run.status.is_alive), None)
+        render_live(selection.choose_run(runs, default=alive))
+    else:
+        render_history(runs)
