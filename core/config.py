@@ -67,7 +67,7 @@ class RunConfig(BaseModel):
         le=100,
     )
     class_weights: bool = _setting(
-        False, "Training", "Weigh rare classes more", "Makes every class count the same in the loss."
+        False, "Training", "Balance classes", "Weighs rare classes more: makes every class count the same in the loss."
     )
     seed: int = _setting(
         42,

@@ -21,6 +21,7 @@ def render_configure() -> None:
     if not datasets:
         shell.empty_state("A training needs a data set. Bring one in first.", "dataset", "Import scans")
         return
+    forms.fill_form([dataset.dataset_id for dataset in datasets])
     left, right = st.columns([2, 3])
     with left:
         dataset = selection.choose_dataset(datasets)

@@ -16,6 +16,8 @@ from core.ui import palette
 
 HEIGHT = 320
 CONFIG = {"displayModeBar": False, "scrollZoom": False}
+# Solid in both themes, so that the numbers keep their contrast: dark on light, white above 65 %.
+_CELL_EMPTY, _CELL_FULL = "#E1E5F8", "#3730A3"
 SELECTABLE = CONFIG | {"doubleClick": False}
 
 
@@ -108,40 +110,44 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], *, as_percent
     rows = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, rows, out=np.zeros(matrix.shape), where=rows > 0)
     n = len(class_names)
-    text = [[f"{shares[i, j]:.1%}" if as_percent else f"{matrix[i, j]:,}" for j in range(n)] for i in range(n)]
+    names = [_safe(name) for name in class_names]
     figure = go.Figure(
         go.Heatmap(
-            z=shares, zmin=0, zmax=1, showscale=False, xgap=2, ygap=2, hoverinfo="skip",
-            colorscale=[[0, "rgba(76,110,245,0.06)"], [1, "rgba(67,56,202,1)"]],
+            z=shares,
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            xgap=2,
+            ygap=2,
+            hoverinfo="skip",
+            colorscale=[[0, _CELL_EMPTY], [1, _CELL_FULL]],
         )
-    )  # fmt: skip
+    )
     across, down = np.meshgrid(np.arange(n), np.arange(n))
     figure.add_scatter(
         x=across.ravel(),
         y=down.ravel(),
         mode="markers+text",
         marker={"size": 46, "symbol": "square", "color": "rgba(0,0,0,0)"},
-        text=np.array(text).ravel(),
-        textfont={
-            "size": 15,
-            "color": ["#FFFFFF" if share > 0.45 else palette.NEUTRAL for share in shares.ravel()],
-        },
-        customdata=[
-            [_safe(class_names[i]), _safe(class_names[j]), int(matrix[i, j])] for i in range(n) for j in range(n)
+        text=[
+            f"{share:.1%}" if as_percent else f"{n_scans:,}"
+            for share, n_scans in zip(shares.flat, matrix.flat, strict=True)
         ],
+        textfont={"size": 15, "color": ["#FFFFFF" if share > 0.65 else "#0B0D12" for share in shares.flat]},
+        customdata=[[names[i], names[j], int(matrix[i, j])] for i in range(n) for j in range(n)],
         hovertemplate="True %{customdata[0]}, predicted %{customdata[1]}: %{customdata[2]} scans<extra></extra>",
         selected={"marker": {"color": "rgba(217,115,13,0.35)"}},
         unselected={"marker": {"opacity": 1}},
         showlegend=False,
     )
-    ticks = {
-        "tickmode": "array",
-        "tickvals": list(range(n)),
-        "ticktext": [_safe(name) for name in class_names],
-    }
+    is_crowded = n > 5 or max(map(len, class_names)) > 11
+    ticks = {"tickmode": "array", "tickvals": list(range(n)), "ticktext": names, "ticklabeloverflow": "allow"}
+    lines = {"showgrid": False, "zeroline": False, "automargin": True}
     figure.update_layout(
-        xaxis={"title": "Predicted class", "showgrid": False, "zeroline": False, "range": [-0.5, n - 0.5]} | ticks,
-        yaxis={"title": "True class", "showgrid": False, "zeroline": False, "range": [n - 0.5, -0.5]} | ticks,
+        xaxis={"title": "Predicted class", "range": [-0.5, n - 0.5], "tickangle": -40 if is_crowded else 0}
+        | ticks
+        | lines,
+        yaxis={"title": "True class", "range": [n - 0.5, -0.5]} | ticks | lines,
     )
     return _finish(figure, max(300, 76 * n + 90))
 

@@ -74,12 +74,10 @@ def _render_metrics(runs: list[Run], names: dict[str, str], *, is_comparable: bo
     for title, (read, higher, write) in _METRICS.items():
         values = [read(run) for run in runs]
         known = [value for value in values if value is not None]
-        markable = higher is not None and len(set(known)) > 1 and (is_comparable or title not in _ON_TEST)
-        best = (max if higher else min)(known) if markable else None
-        rows[title] = [
-            "–" if value is None else f"{'★ ' if best is not None and value == best else ''}{write(value)}"
-            for value in values
-        ]
+        written = ["–" if value is None else write(value) for value in values]
+        is_marked = higher is not None and len(set(written)) > 1 and (is_comparable or title not in _ON_TEST)
+        best = write((max if higher else min)(known)) if is_marked and known else None
+        rows[title] = [f"★ {text}" if text == best else text for text in written]
     with st.container(border=True):
         st.subheader("Metrics", anchor=False)
         columns = [names[run.run_id] for run in runs]

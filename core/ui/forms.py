@@ -70,9 +70,26 @@ def choose_settings(dataset: Dataset, architecture: Architecture, weights: str) 
             st.container(horizontal=True, vertical_alignment="bottom"),
         ):
             for name in names:
-                key = f"setting_{dataset.dataset_id}_{architecture.key}_{name}"
-                values[name] = _widget(name, fields[name], getattr(defaults, name), key)
+                key = _key(dataset.dataset_id, architecture.key, name)
+                st.session_state.setdefault(key, getattr(defaults, name))
+                values[name] = _widget(fields[name], getattr(defaults, name), key)
     return make_config(dataset, architecture.key, values)
+
+
+def take_over_settings(config: RunConfig) -> None:
+    """Fill the form, when it is drawn next, with the settings of an earlier run."""
+    st.session_state["_taken_over"] = config
+
+
+def fill_form(dataset_ids: list[str]) -> None:
+    """Put taken-over settings into the widgets; must run before they are drawn."""
+    config = st.session_state.pop("_taken_over", None)
+    if config is None or config.dataset_id not in dataset_ids:
+        return
+    st.session_state["architecture"] = config.architecture
+    st.session_state[f"weights_{config.architecture}"] = config.weights
+    for name in settings_for(config.architecture):
+        st.session_state[_key(config.dataset_id, config.architecture, name)] = getattr(config, name)
 
 
 def render_preview(dataset: Dataset, config: RunConfig) -> None:
@@ -94,7 +111,7 @@ def render_preview(dataset: Dataset, config: RunConfig) -> None:
                 st.image(
                     apply_transform(scan, transform),
                     caption=label,
-                    width=150,
+                    width=140,
                     alt=f"Augmented scan of class {label}",
                 )
         if st.button("Draw again", key="preview_again", icon=":material/casino:"):
@@ -109,7 +126,8 @@ def render_data_note(dataset: Dataset) -> None:
     smallest = min(counts, key=lambda name: counts[name])
     st.caption(
         f"{count(dataset.n_in('train'), 'scan')} to learn from, {dataset.n_in('validation'):,} to choose the best "
-        f"epoch, {dataset.n_in('test'):,} for the final score. Smallest class: {plain(smallest)} with {counts[smallest]:,}."
+        f"epoch, {dataset.n_in('test'):,} for the final score. Smallest class: {plain(smallest)} "
+        f"with {counts[smallest]:,}."
     )
 
 
@@ -130,18 +148,21 @@ def _explain_weights(chosen: str, architecture: Architecture) -> bool:
     return True
 
 
-def _widget(name: str, field: FieldInfo, default: Any, key: str) -> Any:
+def _key(dataset_id: str, architecture: str, name: str) -> str:
+    return f"setting_{dataset_id}_{architecture}_{name}"
+
+
+def _widget(field: FieldInfo, default: Any, key: str) -> Any:
     label, text = str(field.title), field.description
     if get_origin(field.annotation) is Literal:
         options = list(get_args(field.annotation))
-        return st.selectbox(label, options, index=options.index(default), key=key, help=text, width=210)
+        return st.selectbox(label, options, key=key, help=text, width=210)
     if field.annotation is bool:
-        return st.toggle(label, value=default, key=key, help=text, width=210)
+        return st.toggle(label, key=key, help=text, width=210)
     low, high = _limits(field)
     if field.annotation is int:
         return st.number_input(
             label,
-            value=default,
             min_value=int(low),
             max_value=int(high),
             step=1,
@@ -151,7 +172,6 @@ def _widget(name: str, field: FieldInfo, default: Any, key: str) -> Any:
         )
     return st.number_input(
         label,
-        value=default,
         min_value=low,
         max_value=high,
         step=_step(default),

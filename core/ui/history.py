@@ -20,9 +20,12 @@ def render_history(runs: list[Run]) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         column_config={
-            "Validation": st.column_config.ProgressColumn("Validation", min_value=0, max_value=1, format="percent"),
-            "Test": st.column_config.ProgressColumn("Test", min_value=0, max_value=1, format="percent"),
-            "Curve": st.column_config.LineChartColumn("Validation accuracy", y_min=0, y_max=1),
+            "Run": st.column_config.TextColumn(width="medium"),
+            "Validation": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f", width="small"),
+            "Test": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f", width="small"),
+            "Curve": st.column_config.LineChartColumn(
+                y_min=0, y_max=1, width="small", help="Validation accuracy over the epochs"
+            ),
         },
     )
     chosen = [runs[at] for at in event["selection"]["rows"] if at < len(runs)]
@@ -40,13 +43,13 @@ def _table(runs: list[Run]) -> pd.DataFrame:
             {
                 "Run": run.name,
                 "State": state_word(run.state),
-                "Data set": run.dataset_name,
-                "Architecture": run.title,
-                "Epochs": facts["epochs"],
                 "Validation": facts["val_accuracy"],
                 "Test": facts["test_accuracy"],
                 "Curve": [row["val_accuracy"] for row in read_history(run)],
+                "Epochs": facts["epochs"],
                 "Time": duration(facts["seconds"]),
+                "Data set": run.dataset_name,
+                "Architecture": run.title,
                 "Started": moment(run.status.queued_at),
                 "Id": run.run_id,
             }

@@ -8,7 +8,7 @@ from core.curves import Epoch, best_epoch
 from core.runs import Run, read_history, read_log, read_run, stop_run
 from core.settings import read_settings
 from core.slots import list_waiting
-from core.ui import charts, selection, shell
+from core.ui import charts, forms, selection, shell
 from core.ui.states import state_badge
 from core.ui.text import DASH, count, decimal, duration, percent, plain, size
 
@@ -53,17 +53,18 @@ def _render_head(run: Run) -> None:
                 st.rerun()
         elif st.button("Use these settings again", key="train_again", icon=":material/replay:"):
             selection.remember("dataset", run.config.dataset_id)
-            st.session_state["_settings_of"] = run.run_id
+            forms.take_over_settings(run.config)
             selection.show_section("configure", default="configure")
             st.rerun()
 
 
 def _render_outcome(run: Run) -> None:
     if run.state == "queued":
-        ahead = [folder for folder in list_waiting(read_settings().models) if folder.name != run.run_id]
+        waiting = [folder.name for folder in list_waiting(read_settings().models)]
+        place = waiting.index(run.run_id) if run.run_id in waiting else 0
+        before = f"one running and {count(place, 'other')} waiting before it" if place else "it is the next one"
         st.info(
-            "It waits its turn: one training runs at a time. It starts by itself, also with this tab closed. "
-            f"{count(len(ahead), 'other run')} waiting.",
+            f"It waits its turn ({before}): one training runs at a time. It starts by itself, without this tab too.",
             icon=":material/schedule:",
         )
     elif run.state == "stopping":
@@ -125,8 +126,9 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
     ]
     if run.status.is_alive:
         cells.append(("Images per second", f"{speed:.0f}" if speed else DASH, None, None))
-        left = duration(run.status.seconds_left)
-        cells.append(("Time left", left, "in this phase" if only_phase else "at most", None))
+        left = run.status.seconds_left
+        note = None if left is None else "in this phase" if only_phase else "at most"
+        cells.append(("Time left", duration(left), note, None))
     else:
         cells.append(
             (
@@ -140,7 +142,7 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
     with st.container(horizontal=True):
         for label, value, note, line in cells:
             st.metric(
-                label, value, note, delta_color="off", delta_arrow="off", border=True, width=200, height="stretch",
+                label, value, note, delta_color="off", delta_arrow="off", border=True, width=152, height="stretch",
                 chart_data=line if line and len(line) > 1 else None,
             )  # fmt: skip
 
