@@ -7,8 +7,9 @@ from typing import Any
 
 from core.config import RunConfig
 from core.errors import RunError
+from core.evaluation import read_predictions
 from core.metrics import compute_mcnemar
-from core.runs import Run, describe_run, read_predictions, read_scored_run
+from core.runs import Run, describe_run, read_scored_run
 
 
 def compare_runs(run_ids: list[str]) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from core.datasets import Dataset, Picture, read_dataset, read_manifest
-from core.errors import DatasetError, SettingsError
+from core.errors import DatasetError, RunError, SettingsError
 from core.files import write_text
 from core.layouts import SPLITS
 from core.metrics import (
@@ -23,9 +24,26 @@ from core.metrics import (
     compute_wilson_interval,
 )
 from core.prediction import load_classifier, predict_files
-from core.runs import Predictions, Run, read_predictions, read_scored_run, run_class_names
+from core.runs import Run, read_scored_run, run_class_names
 
 SCORED = ("validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The rows of predictions.csv of one split.
+
+    Attributes:
+        files: paths of the pictures in the archive they came from.
+        y_true, y_pred: labels, shape (n,).
+        y_prob: probabilities, shape (n, n_classes).
+    """
+
+    files: list[str]
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    y_prob: np.ndarray
+    class_names: list[str]
 
 
 def write_predictions(
@@ -47,6 +65,35 @@ def write_predictions(
         writer.writerow([picture.file, picture.split, picture.label, answer, *[f"{value:.9g}" for value in row]])
     write_text(run.folder / "predictions.csv", buffer.getvalue())
     return {split: read_predictions(run, split) for split in SCORED}
+
+
+def read_predictions(run: Run, split: str) -> Predictions:
+    """Rows of predictions.csv of one split.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    class_names = run_class_names(run)
+    index = {name: at for at, name in enumerate(class_names)}
+    files, y_true, y_pred, y_prob = [], [], [], []
+    try:
+        with (run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["split"] == split:
+                    files.append(row["file"])
+                    y_true.append(index[row["true"]])
+                    y_pred.append(index[row["predicted"]])
+                    y_prob.append([float(row[f"p_{name}"]) for name in class_names])
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+        raise RunError(f"The predictions of run {run.run_id!r} are missing or damaged. Train it again.") from error
+    shape = (len(files), len(class_names))
+    return Predictions(
+        files,
+        np.array(y_true, dtype=int),
+        np.array(y_pred, dtype=int),
+        np.array(y_prob, dtype=np.float64).reshape(shape),
+        class_names,
+    )
 
 
 def evaluate_run(run_id: str, dataset_id: str | None = None, split: str = "test") -> dict[str, Any]:

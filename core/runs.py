@@ -6,36 +6,23 @@ The folder is the truth about a run. Its settings are frozen at the start; after
 
 from __future__ import annotations
 
-import csv
 import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from core import jobs
 from core.catalog import ARCHITECTURES, find_architecture
 from core.config import RunConfig, parse_config
-from core.curves import Epoch, best_epoch
+from core.curves import best_epoch
 from core.datasets import Dataset, read_dataset
 from core.errors import RunError, SettingsError, StudioError, storage_errors
 from core.files import is_plain_name, read_json, remove_folder, slug, write_json
+from core.history import read_history
 from core.settings import read_settings
 from core.weights import require_imagenet_weights
 
-HISTORY_FIELDS = (
-    "epoch",
-    "phase",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "learning_rate",
-    "seconds",
-    "elapsed",
-)
 LOG = "train.log"
 
 
@@ -75,23 +62,6 @@ class Run:
         """A number of the kept model on validation or test; None without one."""
         value = self.metrics.get(split, {}).get(name)
         return None if value is None else float(value)
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """The rows of predictions.csv of one split.
-
-    Attributes:
-        files: paths of the pictures in the archive they came from.
-        y_true, y_pred: labels, shape (n,).
-        y_prob: probabilities, shape (n, n_classes).
-    """
-
-    files: list[str]
-    y_true: np.ndarray
-    y_pred: np.ndarray
-    y_prob: np.ndarray
-    class_names: list[str]
 
 
 def create_run(dataset: Dataset, config: RunConfig, name: str = "") -> Run:
@@ -205,48 +175,6 @@ def delete_run(run_id: str) -> None:
     remove_folder(run.folder)
 
 
-def read_history(run: Run) -> list[Epoch]:
-    """Rows of history.csv; a half-written last line is left out."""
-    rows = []
-    try:
-        with (run.folder / "history.csv").open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if (epoch := _epoch(row)) is not None:
-                    rows.append(epoch)
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return rows
-    return rows
-
-
-def read_predictions(run: Run, split: str) -> Predictions:
-    """Rows of predictions.csv of one split.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
-    class_names = run_class_names(run)
-    index = {name: at for at, name in enumerate(class_names)}
-    files, y_true, y_pred, y_prob = [], [], [], []
-    try:
-        with (run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row["split"] == split:
-                    files.append(row["file"])
-                    y_true.append(index[row["true"]])
-                    y_pred.append(index[row["predicted"]])
-                    y_prob.append([float(row[f"p_{name}"]) for name in class_names])
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        raise RunError(f"The predictions of run {run.run_id!r} are missing or damaged. Train it again.") from error
-    shape = (len(files), len(class_names))
-    return Predictions(
-        files,
-        np.array(y_true, dtype=int),
-        np.array(y_pred, dtype=int),
-        np.array(y_prob, dtype=np.float64).reshape(shape),
-        class_names,
-    )
-
-
 def run_class_names(run: Run) -> list[str]:
     """Class names of a run, sorted; a label is a position in it.
 
@@ -284,7 +212,7 @@ def best_run(runs: list[Run]) -> Run | None:
 
 def describe_run(run: Run) -> dict[str, Any]:
     """The contract's JSON for a run."""
-    history = read_history(run)
+    history = read_history(run.folder)
     best = best_epoch(history, run.config.monitor)
     by_epoch = {row["epoch"]: row for row in history}
     val_accuracy = run.score("validation")
@@ -336,11 +264,3 @@ def _read(folder: Path) -> Run | None:
         name=str(notes.get("name") or folder.name),
         metrics=read_json(folder / "metrics.json") or {},
     )
-
-
-def _epoch(row: dict[str, Any]) -> Epoch | None:
-    try:
-        numbers = {name: float(row[name]) for name in HISTORY_FIELDS if name not in ("epoch", "phase")}
-        return {"epoch": int(row["epoch"]), "phase": row["phase"], **numbers}
-    except (KeyError, TypeError, ValueError):
-        return None

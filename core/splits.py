@@ -37,8 +37,8 @@ def fill_splits(splits: list[str | None], labels: list[str], seed: int = DEFAULT
     Returns:
         The splits, and a sentence for the user about each split that was made.
     """
-    filled = np.array([split or "train" for split in splits])
-    names = np.array(labels)
+    filled = np.array([split or "train" for split in splits], dtype=object)
+    names = np.array(labels, dtype=object)
     made = [split for split in ("validation", "test") if split not in filled]
     for split in made:
         train = np.flatnonzero(filled == "train")

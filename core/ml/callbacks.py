@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +12,10 @@ from typing import Any
 import keras
 
 from core.curves import Epoch, score_of
-from core.errors import RunError, storage_errors
+from core.errors import RunError
 from core.files import replacing
+from core.history import append_epoch
 from core.jobs import Job
-from core.runs import HISTORY_FIELDS
 
 logger = logging.getLogger(__name__)
 REPORT_EVERY = 0.5  # seconds between two writes of the progress
@@ -154,7 +152,7 @@ class RunRecorder(keras.callbacks.Callback):
         now = self._clock()
         self._epoch_seconds.append(now - self._epoch_started)
         row = self._row(logs or {}, now)
-        append_epoch(self._job.folder / "history.csv", row)
+        append_epoch(self._job.folder, row)
         logger.info(
             "Epoch %d/%d (%s): loss %.4f, accuracy %.4f, val_loss %.4f, val_accuracy %.4f, %.1f s",
             *(row["epoch"], self._total, self._phase, row["loss"], row["accuracy"]),
@@ -192,14 +190,3 @@ class RunRecorder(keras.callbacks.Callback):
         }
         progress |= {name: float(logs[name]) for name in ("loss", "accuracy") if name in logs}
         self._job.report(message, **progress)
-
-
-def append_epoch(path: Path, row: Epoch) -> None:
-    """Append one row to history.csv and make it durable; the header comes with the first row."""
-    with storage_errors(), path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, HISTORY_FIELDS, lineterminator="\n")
-        if file.tell() == 0:
-            writer.writeheader()
-        writer.writerow(row)
-        file.flush()
-        os.fsync(file.fileno())

@@ -12,11 +12,12 @@ import numpy as np
 from core import __version__
 from core.curves import best_epoch
 from core.datasets import Dataset, read_manifest
-from core.evaluation import SCORED, summarise, write_predictions
+from core.evaluation import SCORED, Predictions, summarise, write_predictions
 from core.files import write_json
+from core.history import read_history
 from core.jobs import Job
 from core.prediction import load_classifier, measure_milliseconds
-from core.runs import Predictions, Run, read_history
+from core.runs import Run
 from core.settings import read_settings
 
 
@@ -33,7 +34,7 @@ def write_results(
         job.report("Scoring validation and test pictures", done=done, total=total)
 
     predictions = write_predictions(run, dataset, on_progress)
-    history = read_history(run)
+    history = read_history(run.folder)
     first = read_manifest(dataset)[0]
     metrics: dict[str, Any] = {
         "dataset_id": dataset.dataset_id,

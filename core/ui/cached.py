@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import datasets, exploration, prediction, runs, scans
+from core import datasets, evaluation, exploration, prediction, runs, scans
 from core.datasets import Dataset
+from core.evaluation import Predictions
 from core.exploration import Exploration
 from core.prediction import Classifier
-from core.runs import Predictions, Run
+from core.runs import Run
 
 
 def manifest(dataset: Dataset) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def _exploration(dataset_id: str, created: float) -> Exploration:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _predictions(run_id: str, split: str, stamp: float) -> Predictions:
-    return runs.read_predictions(runs.read_run(run_id), split)
+    return evaluation.read_predictions(runs.read_run(run_id), split)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")

@@ -16,7 +16,7 @@ from core.ui import palette
 
 HEIGHT = 320
 CONFIG = {"displayModeBar": False, "scrollZoom": False}
-# Solid in both themes, so that the numbers keep their contrast: dark on light, white above 65 %.
+# Solid in both themes, so that the numbers on them keep their contrast.
 _CELL_EMPTY, _CELL_FULL = "#E1E5F8", "#3730A3"
 SELECTABLE = CONFIG | {"doubleClick": False}
 
@@ -120,6 +120,9 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], *, as_percent
             xgap=2,
             ygap=2,
             hoverinfo="skip",
+            text=[[f"{shares[i, j]:.1%}" if as_percent else f"{matrix[i, j]:,}" for j in range(n)] for i in range(n)],
+            texttemplate="%{text}",  # Plotly chooses black or white by the cell's colour
+            textfont={"size": 15},
             colorscale=[[0, _CELL_EMPTY], [1, _CELL_FULL]],
         )
     )
@@ -127,13 +130,8 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], *, as_percent
     figure.add_scatter(
         x=across.ravel(),
         y=down.ravel(),
-        mode="markers+text",
+        mode="markers",
         marker={"size": 46, "symbol": "square", "color": "rgba(0,0,0,0)"},
-        text=[
-            f"{share:.1%}" if as_percent else f"{n_scans:,}"
-            for share, n_scans in zip(shares.flat, matrix.flat, strict=True)
-        ],
-        textfont={"size": 15, "color": ["#FFFFFF" if share > 0.65 else "#0B0D12" for share in shares.flat]},
         customdata=[[names[i], names[j], int(matrix[i, j])] for i in range(n) for j in range(n)],
         hovertemplate="True %{customdata[0]}, predicted %{customdata[1]}: %{customdata[2]} scans<extra></extra>",
         selected={"marker": {"color": "rgba(217,115,13,0.35)"}},

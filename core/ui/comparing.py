@@ -11,7 +11,8 @@ import streamlit as st
 from core.comparison import compare_runs, differing_settings
 from core.config import RunConfig
 from core.evaluation import summarise
-from core.runs import Run, read_history
+from core.history import read_history
+from core.runs import Run
 from core.ui import cached, charts
 from core.ui.text import duration, percent, plain, size
 
@@ -86,7 +87,7 @@ def _render_metrics(runs: list[Run], names: dict[str, str], *, is_comparable: bo
 
 
 def _render_curves(runs: list[Run], names: dict[str, str]) -> None:
-    histories = {names[run.run_id]: read_history(run) for run in runs}
+    histories = {names[run.run_id]: read_history(run.folder) for run in runs}
     with st.container(border=True):
         st.subheader("Learning curves", anchor=False)
         for column, metric in zip(st.columns(2), ("val_accuracy", "val_loss"), strict=True):

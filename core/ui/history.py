@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.runs import Run, delete_run, describe_run, read_history
+from core.history import read_history
+from core.runs import Run, delete_run, describe_run
 from core.ui import selection, shell
 from core.ui.states import state_word
 from core.ui.text import count, duration, moment
@@ -45,7 +46,7 @@ def _table(runs: list[Run]) -> pd.DataFrame:
                 "State": state_word(run.state),
                 "Validation": facts["val_accuracy"],
                 "Test": facts["test_accuracy"],
-                "Curve": [row["val_accuracy"] for row in read_history(run)],
+                "Curve": [row["val_accuracy"] for row in read_history(run.folder)],
                 "Epochs": facts["epochs"],
                 "Time": duration(facts["seconds"]),
                 "Data set": run.dataset_name,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.curves import Epoch, best_epoch
-from core.runs import Run, read_history, read_log, read_run, stop_run
+from core.history import read_history
+from core.runs import Run, read_log, read_run, stop_run
 from core.settings import read_settings
 from core.slots import list_waiting
 from core.ui import charts, forms, selection, shell
@@ -24,7 +25,7 @@ def _render(run_id: str, was_alive: bool) -> None:
     run = read_run(run_id)
     if was_alive and not run.status.is_alive:
         st.rerun()
-    history = read_history(run)
+    history = read_history(run.folder)
     _render_head(run)
     _render_outcome(run)
     _render_numbers(run, history)

@@ -9,8 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from core.curves import describe_convergence, describe_overfitting
-from core.evaluation import summarise
-from core.runs import Predictions, Run, dataset_of, read_history
+from core.evaluation import Predictions, summarise
+from core.history import read_history
+from core.runs import Run, dataset_of
 from core.ui import cached, charts, shell
 from core.ui.gallery import render_scans
 from core.ui.text import count, decimal, percent, plain
@@ -76,7 +77,7 @@ def _interval(scores: dict[str, Any]) -> str | None:
 
 
 def _render_learning(run: Run) -> None:
-    history = read_history(run)
+    history = read_history(run.folder)
     best = run.metrics.get("best_epoch")
     with st.container(border=True):
         st.subheader("How it learned", anchor=False)
