@@ -114,7 +114,10 @@ def read_manifest(dataset: Dataset) -> list[Picture]:
     """
     try:
         with (dataset.folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
-            return [_picture(row) for row in csv.DictReader(file)]
+            pictures = [_picture(row) for row in csv.DictReader(file)]
+        if len(pictures) != dataset.n_images:
+            raise ValueError(f"{len(pictures)} of {dataset.n_images} rows")
+        return pictures
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise DatasetError(
             f"The manifest of data set {dataset.name!r} is damaged ({error}). Delete the data set and import it again."

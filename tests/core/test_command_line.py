@@ -1,0 +1,128 @@
+"""The command line: one JSON value, progress on standard error, three exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.importing import create_import, run_import
+from core.runs import Run
+from core.settings import PROJECT
+from tests.conftest import picture_bytes
+from tests.core.test_importing import wait_for
+
+
+def core(*arguments: object, code: int = 0) -> Any:
+    """Run a command as a user would; gives its JSON."""
+    command = [sys.executable, "-m", "core", *map(str, arguments)]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=240)
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    return json.loads(result.stdout) if code != 2 else result.stderr
+
+
+def error(*arguments: object) -> str:
+    """Message of a command that must fail with an error of ours."""
+    found = core(*arguments, code=3)["error"]
+    assert found["type"].endswith("Error")
+    return str(found["message"])
+
+
+def test_sample_import_datasets_and_delete(make_zip: Any, workspace: Path) -> None:
+    sample = core("sample", "--name", "Mine", "--images-per-class", 6)
+    assert sample["dataset_id"] == "mine"
+    members = {f"{name}/{number}.png": None for name in ("A", "B") for number in range(10)}
+    imported = core("import", make_zip(members, "two.zip"))
+    assert {"dataset_id", "name", "class_names", "n_images", "splits", "skipped", "seconds"} <= set(imported)
+    assert imported["class_names"] == ["A", "B"]
+    assert set(imported["splits"]) == {"train", "validation", "test"}
+    assert [entry["dataset_id"] for entry in core("datasets")] == ["two", "mine"]
+    assert core("delete", "two")["deleted"] == "two"
+    assert [entry["dataset_id"] for entry in core("datasets")] == ["mine"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["train"], ["sample", "--nonsense"], ["runs", "more"]])
+def test_an_unknown_command_or_option_is_two(arguments: list[str]) -> None:
+    assert "usage" in core(*arguments, code=2)
+
+
+def test_errors_of_ours_are_three_and_say_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "bad.zip").write_bytes(b"x")
+    assert "not a ZIP" in error("import", tmp_path / "bad.zip")
+    assert "no file or folder" in error("import", tmp_path / "nothing.zip")
+    assert "no data set" in error("train", "nothing", "--architecture", "custom_cnn")
+    assert "no run" in error("evaluate", "nothing")
+    assert "two different runs" in error("compare", "one")
+    assert "no run" in error("stop", "../nothing")
+    assert "neither" in error("delete", "nothing")
+    assert "images_per_class" in error("sample", "--images-per-class", 1)
+
+
+def test_a_training_that_cannot_start_says_why(tiny_dataset: Any) -> None:
+    assert "must be one of custom_cnn" in error("train", "tiny", "--architecture", "vgg")
+    assert "no setting" in error("train", "tiny", "--architecture", "custom_cnn", "--set", "nonsense=1")
+    assert "KEY=VALUE" in error("train", "tiny", "--architecture", "custom_cnn", "--set", "nonsense")
+    assert "random weights" in error("train", "tiny", "--architecture", "mobilenet_v2")
+    assert "no run" in error("train", "tiny", "--architecture", "custom_cnn", "--weights", "nothing")
+    assert "epochs" in error("train", "tiny", "--architecture", "custom_cnn", "--epochs", 0)
+    assert core("runs") == []
+
+
+def test_a_setting_of_the_environment_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIO_THREADS", "many")
+    assert "STUDIO_THREADS must be a whole number" in error("sample")
+
+
+def test_a_workspace_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("STUDIO_HOME", str(tmp_path / "file"))
+    assert "STUDIO_HOME" in error("sample")
+
+
+@pytest.mark.training
+def test_train_returns_at_once_and_stop_ends_it(tiny_dataset: Any) -> None:
+    started = core("train", "tiny", "--architecture", "custom_cnn", "--epochs", 300, "--set", "patience=0")
+    assert started["state"] == "queued"
+    assert core("stop", started["run_id"])["run_id"] == started["run_id"]
+    wait_for(lambda: core("runs")[0]["state"] == "stopped", seconds=120)
+    assert "nothing to stop" in error("stop", started["run_id"])
+    assert core("delete", started["run_id"])["kind"] == "run"
+
+
+@pytest.mark.training
+def test_runs_evaluate_compare_and_predict(finished_runs: list[Run], tmp_path: Path) -> None:
+    first, second = (run.run_id for run in finished_runs)
+    rows = core("runs")
+    promised = {"run_id", "state", "architecture", "dataset_id", "epochs", "val_accuracy", "test_accuracy", "seconds"}
+    assert all(promised <= set(row) for row in rows)
+    scores = core("evaluate", first)
+    keys = {"n", "accuracy", "accuracy_ci95", "without_leaks", "class_names", "confusion_matrix", "report", "ece"}
+    assert keys <= set(scores)
+    assert scores["n"] == sum(map(sum, scores["confusion_matrix"]))
+    assert scores["accuracy"] == next(row["test_accuracy"] for row in rows if row["run_id"] == first)
+    assert core("evaluate", first, "--split", "validation")["split"] == "validation"
+    assert core("evaluate", first, "--split", "train")["n"] > scores["n"]
+    assert "split must be" in error("evaluate", first, "--split", "nonsense")
+    comparison = core("compare", first, second)
+    assert comparison["same_test_set"] is True
+    assert set(comparison["mcnemar"]) == {"p_value", "only_first_right", "only_second_right"}
+    (tmp_path / "scan.png").write_bytes(picture_bytes(1))
+    (tmp_path / "bad.png").write_bytes(b"x")
+    good, bad = core("predict", first, tmp_path / "scan.png", tmp_path / "bad.png")
+    assert {"file", "class", "probabilities", "abstained", "reason"} == set(good)
+    assert sum(good["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert set(bad) == {"file", "error"}
+
+
+@pytest.mark.training
+def test_another_data_set_can_be_evaluated_if_its_classes_are_known(finished_run: Run, make_zip: Any) -> None:
+    run_import(create_import(name="Same classes", images_per_class=6))
+    assert core("evaluate", finished_run.run_id, "--dataset", "same-classes")["dataset_id"] == "same-classes"
+    members = {f"{name}/{number}.png": None for name in ("A", "B") for number in range(10)}
+    run_import(create_import(path=make_zip(members), name="Others"))
+    assert "does not know: A, B" in error("evaluate", finished_run.run_id, "--dataset", "others")

@@ -1,0 +1,116 @@
+"""Run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core import jobs
+from core.catalog import ARCHITECTURES
+from core.config import make_config
+from core.datasets import Dataset
+from core.errors import DatasetError, RunError, StudioError, WeightsError
+from core.history import append_epoch, read_history
+from core.runs import Run, create_run, delete_run, describe_run, list_runs, read_run, stop_run
+from core.settings import read_settings
+from core.weights import find_imagenet_weights
+from core.workspace import delete, delete_dataset
+from tests.conftest import epoch_row
+
+MakeRun = Callable[..., Run]
+
+
+def test_a_new_run_is_queued_with_frozen_settings(tiny_dataset: Dataset) -> None:
+    run = create_run(tiny_dataset, make_config(tiny_dataset, "custom_cnn", {"epochs": 3}), "Mine")
+    assert (run.state, run.name, run.config.epochs) == ("queued", "Mine", 3)
+    assert {path.name for path in run.folder.iterdir()} == {"config.json", "notes.json", "labels.json", "status.json"}
+    assert [entry.run_id for entry in list_runs()] == [run.run_id]
+
+
+def test_a_half_written_last_line_of_a_history_is_left_out(make_run: MakeRun) -> None:
+    run = make_run()
+    append_epoch(run.folder, epoch_row(1))
+    append_epoch(run.folder, epoch_row(2))
+    path = run.folder / "history.csv"
+    path.write_text(path.read_text()[:-20])
+    assert [row["epoch"] for row in read_history(run.folder)] == [1]
+
+
+def test_a_running_run_can_be_stopped_but_not_deleted(running_run: Run) -> None:
+    with pytest.raises(RunError, match="Stop it first"):
+        delete_run(running_run.run_id)
+    assert stop_run(running_run.run_id).state == "stopping"
+
+
+def test_an_ended_run_can_be_deleted_but_not_stopped(failed_run: Run) -> None:
+    with pytest.raises(RunError, match="nothing to stop"):
+        stop_run(failed_run.run_id)
+    delete_run(failed_run.run_id)
+    assert list_runs() == []
+    assert list(read_settings().models.iterdir()) == []
+
+
+def test_a_data_set_is_kept_while_runs_need_it(failed_run: Run) -> None:
+    with pytest.raises(DatasetError, match="needed by 1 run"):
+        delete_dataset("tiny")
+    assert delete(failed_run.run_id) == {"deleted": failed_run.run_id, "kind": "run"}
+    assert delete("tiny") == {"deleted": "tiny", "kind": "dataset"}
+    with pytest.raises(StudioError, match="neither"):
+        delete("tiny")
+
+
+@pytest.mark.parametrize("run_id", ["nothing", "..", "../data/tiny", "pretrained", ""])
+def test_a_run_that_is_not_there_is_told(make_run: MakeRun, run_id: str) -> None:
+    make_run()
+    with pytest.raises(RunError, match="no run"):
+        read_run(run_id)
+
+
+def test_a_folder_with_damaged_settings_is_no_run(make_run: MakeRun) -> None:
+    run = make_run()
+    (run.folder / "config.json").write_text("{")
+    assert list_runs() == []
+
+
+def test_a_killed_run_is_interrupted(make_run: MakeRun) -> None:
+    run = make_run("running", pid=1)
+    assert run.state == "interrupted"
+    assert describe_run(run)["state"] == "interrupted"
+    assert not run.status.is_alive
+
+
+def test_weights_are_looked_for_in_a_fixed_order(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture = ARCHITECTURES["mobilenet_v2"]
+    config = make_config(tiny_dataset, "mobilenet_v2", {})
+    with pytest.raises(WeightsError, match="random weights"):
+        create_run(tiny_dataset, config)
+    assert list_runs() == []
+    places = [tmp_path / "keras" / "models", read_settings().models / "pretrained", tmp_path / "mine"]
+    monkeypatch.setenv("STUDIO_PRETRAINED", str(places[2]))
+    for folder, place in zip(places, ("Keras", "models/pretrained", "STUDIO_PRETRAINED"), strict=True):
+        folder.mkdir(parents=True)
+        (folder / architecture.weights_files[0]).write_bytes(b"x")
+        found = find_imagenet_weights(architecture)
+        assert found is not None
+        assert place in found.place
+
+
+def test_a_run_lends_its_weights_only_to_its_own_architecture(finished_run: Run, workspace: Path) -> None:
+    from core.datasets import read_dataset
+
+    dataset = read_dataset("tiny")
+    create_run(dataset, make_config(dataset, "custom_cnn", {"weights": finished_run.run_id}))
+    with pytest.raises(RunError, match="cannot lend"):
+        create_run(dataset, make_config(dataset, "mobilenet_v2", {"weights": finished_run.run_id}))
+
+
+def test_the_status_has_what_the_contract_promises(running_run: Run) -> None:
+    import json
+
+    status = json.loads((running_run.folder / "status.json").read_text())
+    assert {"state", "pid", "pid_started", "updated"} <= set(status)
+    assert jobs.is_locked(running_run.folder)

@@ -1,0 +1,226 @@
+"""Every page, with nothing there, with a data set, with a running, a finished and a failed run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import jobs
+from core.datasets import Dataset, list_datasets
+from core.importing import list_imports
+from core.runs import Run, list_runs
+from core.settings import PROJECT
+from tests.conftest import picture_bytes
+from tests.core.test_importing import THREE_SPLITS, wait_for
+
+ALL = {
+    "Home.py": [""],
+    "pages/1_Dataset.py": ["", "explore", "nonsense"],
+    "pages/2_Train.py": ["", "live", "history"],
+    "pages/3_Evaluate.py": [""],
+    "pages/4_Compare.py": [""],
+    "pages/5_Predict.py": [""],
+}
+VIEWS = [(page, view) for page, views in ALL.items() for view in views]
+
+
+def open_page(page: str, view: str = "", **parameters: str) -> AppTest:
+    """Open a page as a deep link would; no exception may be on it."""
+    app = AppTest.from_file(str(PROJECT / "Home.py"), default_timeout=60)
+    app.run()
+    for key, value in ({"view": view} if view else {}).items() | parameters.items():
+        app.query_params[key] = value
+    if page != "Home.py":
+        app.switch_page(page)
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def words(app: AppTest) -> str:
+    """All texts of a page."""
+    elements = [*app.markdown, *app.caption, *app.text, *app.title, *app.subheader, *app.info, *app.warning, *app.error]
+    return "\n".join(str(element.value) for element in elements)
+
+
+@pytest.mark.parametrize(("page", "view"), VIEWS)
+def test_every_page_opens_with_nothing_there_and_says_what_to_do(page: str, view: str, workspace: Path) -> None:
+    app = open_page(page, view)
+    assert not app.error
+    hints = ("synthetic sample", "Import", "Train one", "Bring one in", "data set first", "start one", "Train another")
+    assert any(hint in words(app) for hint in hints), words(app)
+    assert [path.name for path in workspace.iterdir()] == [], "looking changes nothing"
+
+
+@pytest.mark.parametrize(("page", "view"), VIEWS)
+def test_every_page_opens_with_a_data_set(page: str, view: str, tiny_dataset: Dataset) -> None:
+    assert not open_page(page, view).error
+
+
+@pytest.mark.parametrize(("page", "view"), VIEWS)
+def test_every_page_opens_with_a_running_run(page: str, view: str, running_run: Run) -> None:
+    assert not open_page(page, view).error
+
+
+@pytest.mark.parametrize(("page", "view"), VIEWS)
+def test_every_page_opens_with_a_failed_run(page: str, view: str, failed_run: Run) -> None:
+    app = open_page(page, view)
+    if view == "live":
+        assert "The disk is full." in words(app)
+
+
+@pytest.mark.training
+@pytest.mark.parametrize(("page", "view"), VIEWS)
+def test_every_page_opens_with_finished_runs(page: str, view: str, finished_runs: list[Run]) -> None:
+    app = open_page(page, view)
+    assert not app.error
+    if page in ("pages/3_Evaluate.py", "pages/4_Compare.py", "pages/5_Predict.py"):
+        assert "not for diagnosis" in words(app)
+
+
+@pytest.mark.parametrize(("page", "kind"), [("pages/1_Dataset.py", "dataset"), ("pages/2_Train.py", "run")])
+def test_an_id_in_the_address_that_is_not_here_is_told(page: str, kind: str, failed_run: Run) -> None:
+    view = "explore" if kind == "dataset" else "live"
+    assert "no" in words(open_page(page, view, **{kind: "nothing"}))
+    assert "with the id nothing here" in words(open_page(page, view, **{kind: "nothing"}))
+
+
+def test_a_zip_can_be_uploaded_and_imported(make_zip: Callable[..., Path]) -> None:
+    app = open_page("pages/1_Dataset.py")
+    app.file_uploader(key="dataset_zip").set_value(("mine.zip", make_zip(THREE_SPLITS).read_bytes(), "application/zip"))
+    app.button(key="import_dataset").click()
+    app.run()
+    wait_for(lambda: [dataset.dataset_id for dataset in list_datasets()] == ["mine"])
+    wait_for(lambda: not jobs.read_status(list_imports()[0]).is_alive)
+    app.run()
+    assert app.query_params["view"] == "explore"
+    assert app.selectbox(key="dataset").value == "mine"
+
+
+def test_import_without_a_file_says_so(workspace: Path) -> None:
+    app = open_page("pages/1_Dataset.py")
+    app.button(key="import_dataset").click().run()
+    assert "Choose a ZIP first." in words(app)
+
+
+def test_a_failed_import_says_why_and_can_be_dismissed(make_zip: Callable[..., Path]) -> None:
+    app = open_page("pages/1_Dataset.py")
+    app.file_uploader(key="dataset_zip").set_value(("bad.zip", b"not a zip", "application/zip"))
+    app.button(key="import_dataset").click()
+    app.run()
+    wait_for(lambda: jobs.read_status(list_imports()[0]).state == "failed")
+    app.run()
+    assert "not a ZIP" in words(app)
+    next(button for button in app.button if button.label == "Dismiss").click().run()
+    assert "not a ZIP" not in words(app)
+
+
+def test_a_zip_of_the_servers_import_folder_can_be_imported(
+    make_zip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "server"
+    root.mkdir()
+    make_zip(THREE_SPLITS, "lab.zip").rename(root / "lab.zip")
+    (root / "outside").symlink_to(tmp_path)
+    monkeypatch.setenv("STUDIO_IMPORT_ROOT", str(root))
+    app = open_page("pages/1_Dataset.py")
+    assert app.selectbox(key="server_source").options == ["lab.zip"]
+    app.button(key="import_from_server").click().run()
+    wait_for(lambda: [dataset.dataset_id for dataset in list_datasets()] == ["lab"])
+
+
+def test_a_training_cannot_start_without_weights_and_says_what_to_do(tiny_dataset: Dataset) -> None:
+    app = open_page("pages/2_Train.py")
+    app.radio(key="architecture").set_value("mobilenet_v2").run()
+    assert app.button(key="start_training").disabled
+    assert "choose random weights" in words(app)
+    app.selectbox(key="weights_mobilenet_v2").set_value("random").run()
+    assert not app.button(key="start_training").disabled
+
+
+def test_the_form_starts_a_run_with_its_settings(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[str] = []
+    monkeypatch.setattr(jobs, "launch", lambda module, folder, log: launched.append(module))
+    app = open_page("pages/2_Train.py")
+    app.number_input(key="setting_tiny_custom_cnn_epochs").set_value(2)
+    app.toggle(key="setting_tiny_custom_cnn_horizontal_flip").set_value(False)
+    app.text_input(key="run_name").set_value("Mine")
+    app.button(key="start_training").click().run()
+    run = list_runs()[0]
+    assert launched == ["core.ml.train"]
+    assert (run.name, run.config.epochs, run.config.horizontal_flip) == ("Mine", 2, False)
+    assert app.query_params["view"] == "live"
+    assert app.query_params["run"] == run.run_id
+    assert not app.exception
+
+
+def test_a_running_run_can_be_stopped_from_its_page(running_run: Run) -> None:
+    app = open_page("pages/2_Train.py", "live", run=running_run.run_id)
+    assert "Accuracy" in words(app)
+    app.button(key="stop_training").click().run()
+    assert (running_run.folder / "stop").exists()
+    assert list_runs()[0].state == "stopping"
+
+
+@pytest.mark.training
+def test_evaluate_shows_the_numbers_of_the_chosen_run(finished_runs: list[Run]) -> None:
+    app = open_page("pages/3_Evaluate.py", run=finished_runs[1].run_id)
+    assert app.selectbox(key="run").value == finished_runs[1].run_id
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Test accuracy"] == f"{finished_runs[1].score('test'):.1%}"
+    assert "Convergence." in words(app)
+    assert "Overfitting." in words(app)
+
+
+@pytest.mark.training
+def test_compare_takes_its_runs_from_the_address(finished_runs: list[Run]) -> None:
+    app = open_page("pages/4_Compare.py")
+    assert set(app.multiselect[0].value) == {run.run_id for run in finished_runs}
+    assert "McNemar" in words(app)
+    assert "Not comparable" not in words(app)
+
+
+@pytest.mark.training
+def test_runs_with_different_test_sets_are_marked(finished_runs: list[Run]) -> None:
+    import json
+
+    path = finished_runs[0].folder / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"test_fingerprint": "other"}))
+    app = open_page("pages/4_Compare.py")
+    assert "Not comparable" in words(app)
+    assert "McNemar" not in words(app)
+
+
+@pytest.mark.training
+def test_predict_takes_one_scan_many_and_bad_ones(finished_run: Run) -> None:
+    app = open_page("pages/5_Predict.py", run=finished_run.run_id)
+    one = ("scan.png", picture_bytes(1), "image/png")
+    app.file_uploader(key="scans").set_value([one]).run()
+    assert not app.exception
+    assert any(metric.label == "Predicted class" for metric in app.metric)
+    app.file_uploader(key="scans").set_value([one, ("b.png", picture_bytes(2), "image/png"), ("c.txt", b"x", "")]).run()
+    assert not app.exception
+    assert "c.txt is not a picture" in words(app)
+    assert len(app.dataframe[0].value) == 2
+
+
+@pytest.mark.training
+def test_a_damaged_model_is_an_error_in_words(finished_run: Run) -> None:
+    (finished_run.folder / "model.onnx").write_bytes(b"x")
+    app = open_page("pages/5_Predict.py", run=finished_run.run_id)
+    app.file_uploader(key="scans").set_value([("scan.png", picture_bytes(1), "image/png")]).run()
+    assert not app.exception
+    assert "damaged" in words(app)
+
+
+def test_names_from_a_users_files_cannot_draw(make_zip: Callable[..., Path]) -> None:
+    from core.importing import create_import, run_import
+
+    evil = "![x](http:__evil.example_x.png) <b>"
+    members: dict[str, bytes | None] = {f"D/{name}/{n}.png": None for name in (evil, "B") for n in range(8)}
+    run_import(create_import(path=make_zip(members)))
+    app = open_page("pages/1_Dataset.py", "explore")
+    assert "![x](" not in words(app)
