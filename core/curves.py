@@ -8,7 +8,7 @@ import numpy as np
 
 Epoch = dict[str, Any]
 FLAT = 0.01  # a change of validation loss, relative, that counts as none
-GAP = 0.08  # accuracy in training above validation, as a fraction, that counts as overfitting
+GAP = 0.045  # accuracy in training above validation, as a fraction, that counts as overfitting
 
 
 def best_epoch(history: list[Epoch], monitor: str) -> int | None:
@@ -57,7 +57,8 @@ def describe_overfitting(history: list[Epoch]) -> str:
     rise = losses[-1] / max(losses.min(), 1e-9) - 1
     numbers = f"at the end accuracy was {train:.1%} in training and {validation:.1%} in validation"
     if gap > GAP:
-        return f"It overfits: {numbers}. More data, more augmentation or more dropout would help."
+        degree = "overfits" if gap > 2 * GAP else "overfits a little"
+        return f"It {degree}: {numbers}. More data, more augmentation or more dropout would help."
     if rise > 0.25 and len(history) >= 4:
         return (
             f"It begins to overfit: {numbers}, and validation loss has risen by {rise:.0%} since its lowest point; "

@@ -52,12 +52,14 @@ class StorageError(StudioError):
     """The disk is full, or a folder may not be written."""
 
 
+_NOT_OURS = "The folder may not be written. Point STUDIO_HOME to one that you own, or change its rights."
 _STORAGE_ERRORS = {
     errno.ENOSPC: "The disk is full. Free some space and try again; nothing that was there before is lost.",
     errno.EDQUOT: "The disk quota is used up. Free some space and try again; nothing that was there is lost.",
     errno.EROFS: "The disk is read-only. Point STUDIO_HOME to a folder that can be written.",
-    errno.EACCES: "The folder may not be written. Point STUDIO_HOME to one that you own, or change its rights.",
-    errno.EPERM: "The folder may not be written. Point STUDIO_HOME to one that you own, or change its rights.",
+    errno.EACCES: _NOT_OURS,
+    errno.EPERM: _NOT_OURS,
+    errno.ENOTDIR: "There is a file where a folder should be. Point STUDIO_HOME to a folder.",
 }
 
 

@@ -23,7 +23,7 @@ from core.archives import Source, open_source
 from core.datasets import Dataset, Picture, compute_fingerprint, count_splits, read_dataset, write_manifest
 from core.errors import DatasetError, StudioError, storage_errors
 from core.exploration import PixelSums, write_exploration
-from core.files import folder_size, read_json, slug, sync_folder, write_json
+from core.files import folder_size, is_plain_name, read_json, slug, sync_folder, write_json
 from core.intake import Skipped, Taken, find_places, take_all
 from core.layouts import SPLITS
 from core.samples import open_sample
@@ -54,15 +54,20 @@ def create_import(
         upload: a ZIP that is copied into the job's folder, in pieces.
     """
     folder = imports_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    incoming = folder.with_name(f".new-{folder.name}")  # nobody takes it for a job while a long upload is copied
     with storage_errors():
-        folder.mkdir(parents=True)
-        if upload is not None:
-            path = folder / "upload.zip"
-            with path.open("wb") as file:
-                shutil.copyfileobj(upload, file, _CHUNK)
-        request = {"path": str(path) if path else None, "name": name, "images_per_class": images_per_class}
-        write_json(folder / "request.json", request)
-        jobs.write_queued(folder)
+        incoming.mkdir(parents=True)
+        try:
+            if upload is not None:
+                path = folder / "upload.zip"
+                with (incoming / "upload.zip").open("wb") as file:
+                    shutil.copyfileobj(upload, file, _CHUNK)
+            request = {"path": str(path) if path else None, "name": name, "images_per_class": images_per_class}
+            write_json(incoming / "request.json", request)
+            jobs.write_queued(incoming)
+            incoming.rename(folder)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
     return folder
 
 
@@ -107,7 +112,7 @@ def imports_folder() -> Path:
 def list_imports() -> list[Path]:
     """Folders of the import jobs, the oldest first."""
     folder = imports_folder()
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return sorted(path for path in folder.iterdir() if is_plain_name(path.name)) if folder.is_dir() else []
 
 
 def remove_import(folder: Path) -> None:

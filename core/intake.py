@@ -25,7 +25,7 @@ from core.layouts import Place, recognise_layout
 from core.scans import DICOM_SUFFIXES, SUFFIXES, Scan, decode_scan, explain_refusal
 from core.settings import read_settings
 
-THUMBNAIL = 160  # longest side, in pixels
+THUMBNAIL = 144  # longest side, in pixels: as wide as galleries show it, so that no page has to resize it
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import time
+from contextlib import suppress
 from typing import Any
 
 from core.datasets import read_dataset
 from core.errors import DatasetError, StudioError
 from core.files import is_plain_name, remove_folder
-from core.importing import remove_dead_imports
+from core.importing import imports_folder, remove_dead_imports
 from core.runs import delete_run, runs_of
 from core.settings import read_settings
+
+REMAINS_AGE = 3600.0  # seconds after which nobody can still be working on a hidden folder
 
 
 def delete_dataset(dataset_id: str) -> None:
@@ -50,6 +54,8 @@ def remove_remains() -> None:
     """Clear what killed processes left behind: half imports, folders on their way in or out."""
     remove_dead_imports()
     settings = read_settings()
-    for folder in (settings.data, settings.models):
-        for trash in folder.glob(".trash-*") if folder.is_dir() else ():
-            shutil.rmtree(trash, ignore_errors=True)
+    for folder in (settings.data, imports_folder(), settings.models):
+        for remains in [*folder.glob(".trash-*"), *folder.glob(".new-*")]:
+            with suppress(FileNotFoundError):  # its owner was faster
+                if time.time() - remains.stat().st_mtime > REMAINS_AGE:
+                    shutil.rmtree(remains, ignore_errors=True)

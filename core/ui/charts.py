@@ -138,7 +138,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], *, as_percent
         unselected={"marker": {"opacity": 1}},
         showlegend=False,
     )
-    is_crowded = n > 5 or max(map(len, class_names)) > 11
+    is_crowded = n > 5 or max(map(len, class_names)) > 8
     ticks = {"tickmode": "array", "tickvals": list(range(n)), "ticktext": names, "ticklabeloverflow": "allow"}
     lines = {"showgrid": False, "zeroline": False, "automargin": True}
     figure.update_layout(
@@ -203,7 +203,7 @@ def _finish(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
     figure.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": 36, "b": 10},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        legend={"traceorder": "normal", "orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )

@@ -6,13 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from core.datasets import Dataset
+from core.intake import THUMBNAIL
 from core.layouts import SPLITS
 from core.ui import cached
 from core.ui.text import count, plain
 
 SMALL, LARGE = "Small", "Large"
 _PER_PAGE = {SMALL: 24, LARGE: 6}
-_WIDTH = {SMALL: 132, LARGE: 360}
+_WIDTH = {SMALL: THUMBNAIL, LARGE: 360}
 
 
 def render_gallery(dataset: Dataset) -> None:

@@ -70,8 +70,7 @@ def _render_actions(chosen: list[Run]) -> None:
                 shell.link("predict", "Predict", run=chosen[0].run_id)
         scored = [run for run in chosen if run.has_scores]
         if len(scored) > 1 and st.button("Compare", key="compare_runs", icon=":material/compare_arrows:"):
-            st.session_state["_compare"] = [run.run_id for run in scored]
-            shell.open_page("compare")
+            shell.open_page("compare", run=[run.run_id for run in scored])
         if st.button("Delete", key="delete_runs", icon=":material/delete:"):
             _ask_to_delete(chosen)
 

@@ -111,15 +111,15 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
     speed = progress.get("images_per_second")
     only_phase = progress.get("only_this_phase")
     cells: list[tuple[str, str, str | None, list[float] | None]] = [
-        ("Epoch", f"{len(history)} of {run.config.epochs}", history[-1]["phase"] if history else None, None),
+        ("Epoch", f"{len(history)} / {run.config.epochs}", history[-1]["phase"] if history else None, None),
         (
-            "Validation accuracy",
+            "Val. accuracy",
             percent(kept["val_accuracy"] if kept else None),
             f"kept: epoch {best}" if kept else None,
             [row["val_accuracy"] for row in history],
         ),
         (
-            "Validation loss",
+            "Val. loss",
             decimal(kept["val_loss"] if kept else None),
             f"kept: epoch {best}" if kept else None,
             [row["val_loss"] for row in history],
@@ -135,7 +135,7 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
             (
                 "Test accuracy",
                 percent(run.score("test")),
-                "of the kept model" if run.has_scores else None,
+                "kept model" if run.has_scores else None,
                 None,
             )
         )

@@ -48,14 +48,15 @@ def _render_numbers(run: Run) -> None:
     test, validation = run.metrics.get("test", {}), run.metrics.get("validation", {})
     cells = [
         ("Test accuracy", percent(test.get("accuracy")), _interval(test)),
-        ("Validation accuracy", percent(validation.get("accuracy")), _interval(validation)),
-        ("Test loss", decimal(test.get("loss")), f"validation {decimal(validation.get('loss'))}"),
-        ("Test macro F1", decimal(test.get("macro_f1")), f"validation {decimal(validation.get('macro_f1'))}"),
-        ("Test AUC", decimal(test.get("auc")), "one against rest"),
+        ("Val. accuracy", percent(validation.get("accuracy")), _interval(validation)),
+        ("Test loss", decimal(test.get("loss")), f"val. {decimal(validation.get('loss'))}"),
+        ("Test macro F1", decimal(test.get("macro_f1")), f"val. {decimal(validation.get('macro_f1'))}"),
+        ("Test AUC", decimal(test.get("auc")), f"val. {decimal(validation.get('auc'))}"),
     ]
     st.caption(
         f"Scores of the kept model on {count(test.get('n', 0), 'test scan')} and "
-        f"{count(validation.get('n', 0), 'validation scan')}. Below an accuracy: its 95 % confidence interval (Wilson)."
+        f"{count(validation.get('n', 0), 'validation scan')}. Below an accuracy: its 95 % "
+        "confidence interval (Wilson). AUC: one class against the rest, mean of the classes."
     )
     with st.container(horizontal=True):
         for label, value, note in cells:
@@ -73,7 +74,7 @@ def _render_numbers(run: Run) -> None:
 
 def _interval(scores: dict[str, Any]) -> str | None:
     interval = scores.get("accuracy_ci95")
-    return f"{interval[0]:.1%} to {interval[1]:.1%}" if interval else None
+    return f"{100 * interval[0]:.1f}–{interval[1]:.1%}" if interval else None
 
 
 def _render_learning(run: Run) -> None:

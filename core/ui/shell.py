@@ -97,7 +97,7 @@ def link(key: str, label: str, icon: str | None = None, **parameters: str) -> No
     st.page_link(file, label=label, icon=f":material/{icon or own_icon}:", query_params=parameters or None)
 
 
-def open_page(key: str, **parameters: str) -> None:
+def open_page(key: str, **parameters: str | list[str]) -> None:
     """Go to another page at once."""
     st.switch_page(PAGES[key][0], query_params=parameters)
 

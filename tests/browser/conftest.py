@@ -13,14 +13,24 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from core.settings import PROJECT
 from tests.chromium import HOW_TO_GET, find
 
+expect.set_options(timeout=30_000)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-# What Streamlit itself says on deep links and of old browsers' features; nothing of ours.
-STREAMLITS_OWN = ("Unrecognized feature", "allow-scripts and allow-same-origin", "404 (Not Found)", "Infinite extent")
+# What Streamlit itself says: on deep links, of old browsers' features, of a picture whose page was left while it was
+# loading, and of a server that a test has stopped. Nothing of ours.
+STREAMLITS_OWN = (
+    "Unrecognized feature",
+    "allow-scripts and allow-same-origin",
+    "404 (Not Found)",
+    "Infinite extent",
+    "Image source error",
+    "WebSocket",
+    "ERR_CONNECTION_REFUSED",
+)
 
 
 class Server:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from core.datasets import list_datasets
 from core.history import read_history
+from core.intake import THUMBNAIL
 from core.runs import Run, list_runs
 from tests.browser.conftest import Server, settle
 from tests.conftest import picture_bytes
@@ -20,6 +21,11 @@ from tests.core.test_importing import THREE_SPLITS, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.training, pytest.mark.timeout(600)]
 OpenTab = Callable[..., Page]
+
+
+def badge(page: Page, word: str) -> Locator:
+    """The badge with the state of a run."""
+    return page.locator(".stMarkdownBadge", has_text=word)
 
 
 def click(page: Page, key: str) -> None:
@@ -54,7 +60,9 @@ def test_from_nothing_to_a_prediction(open_tab: OpenTab, server: Server, tmp_pat
     expect(page.get_by_text("Scans per split and class")).to_be_visible()
     expect(page).to_have_url(re.compile("view=explore"))
     assert list_datasets()[0].synthetic
-    expect(page.locator("[data-testid=stImage] img").first).to_be_visible()
+    thumbnail = page.locator("[data-testid=stImage] img").first
+    expect(thumbnail).to_be_visible()
+    assert thumbnail.evaluate("image => image.decode().then(() => image.naturalWidth)") == THUMBNAIL
 
     goto(page, "Train")
     prefix = f"setting_{list_datasets()[0].dataset_id}_custom_cnn"
@@ -66,17 +74,17 @@ def test_from_nothing_to_a_prediction(open_tab: OpenTab, server: Server, tmp_pat
         expect(page.locator(".st-key-start_training button")).to_be_visible()
     second, first = list_runs()
     page.goto(f"{server.url}/Train?view=live&run={first.run_id}")
-    expect(page.get_by_text("Finished", exact=True)).to_be_visible(timeout=240_000)
+    expect(badge(page, "Finished")).to_be_visible(timeout=240_000)
     expect(page.locator(".st-key-live_accuracy .js-plotly-plot")).to_be_visible()
 
     page.goto(f"{server.url}/Train?view=live&run={second.run_id}")
-    expect(page.get_by_text("Running", exact=True)).to_be_visible(timeout=60_000)
+    expect(badge(page, "Running")).to_be_visible(timeout=60_000)
     wait_for(lambda: len(read_history(second.folder)) >= 1, seconds=240)
     expect(page.locator(".st-key-live_loss .js-plotly-plot")).to_be_visible()
     page.reload()
-    expect(page.get_by_text("Running", exact=True)).to_be_visible()
+    expect(badge(page, "Running")).to_be_visible()
     click(page, "stop_training")
-    expect(page.get_by_text("Stopped", exact=True)).to_be_visible(timeout=120_000)
+    expect(badge(page, "Stopped")).to_be_visible(timeout=120_000)
     expect(page.get_by_role("button", name="Keras model")).to_be_visible()
 
     goto(page, "Evaluate")
@@ -172,15 +180,15 @@ def test_a_training_outlives_the_server_and_a_killed_one_is_told(
     page = open_tab("/Train")
     fill_number(page, "setting_tiny_custom_cnn_epochs", 400)
     click(page, "start_training")
-    expect(page.get_by_text("Running", exact=True)).to_be_visible()
+    expect(badge(page, "Running")).to_be_visible()
     run = list_runs()[0]
     server.stop()
     wait_for(lambda: len(read_history(run.folder)) >= 2, seconds=120)
     server.start()
     page = open_tab(f"/Train?view=live&run={run.run_id}")
-    expect(page.get_by_text("Running", exact=True)).to_be_visible()
+    expect(badge(page, "Running")).to_be_visible()
     os.kill(list_runs()[0].status.pid or 0, signal.SIGKILL)
-    expect(page.get_by_text("Interrupted", exact=True)).to_be_visible(timeout=10_000)
+    expect(badge(page, "Interrupted")).to_be_visible(timeout=10_000)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
