@@ -28,6 +28,11 @@ def badge(page: Page, word: str) -> Locator:
     return page.locator(".stMarkdownBadge", has_text=word)
 
 
+def expect_choice(page: Page, key: str, ending: str) -> None:
+    """The select box with a key shows a text that ends like this."""
+    expect(page.locator(f".st-key-{key} input")).to_have_value(re.compile(f"{re.escape(ending)}$"))
+
+
 def click(page: Page, key: str) -> None:
     """Click the button with a key."""
     page.locator(f".st-key-{key} button").first.click()
@@ -134,11 +139,11 @@ def test_deep_links_work_after_a_restart_of_the_server(
     server.start()
     page = open_tab(f"/Evaluate?run={finished_runs[1].run_id}")
     expect(page.locator("h1")).to_have_text("Evaluate")
-    expect(page.locator(".st-key-run").get_by_text(finished_runs[1].run_id[-11:])).to_be_visible()
+    expect_choice(page, "run", finished_runs[1].run_id[-11:])
     expect(page.locator("[data-testid=stSidebar]").get_by_role("link", name="Train")).to_be_visible()
     page.reload()
     settle(page)
-    expect(page.locator(".st-key-run").get_by_text(finished_runs[1].run_id[-11:])).to_be_visible()
+    expect_choice(page, "run", finished_runs[1].run_id[-11:])
     for path, title in (
         ("/Dataset?view=explore", "Dataset"),
         ("/Train?view=history", "Train"),
@@ -170,8 +175,8 @@ def test_a_click_on_a_confusion_cell_shows_its_scans(finished_run: Run, open_tab
     box = chart.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] * 3.5 / 4, box["y"] + box["height"] * 0.5 / 4)
-    expect(page.locator(".st-key-cell_true").get_by_text("Glioma")).to_be_visible()
-    expect(page.locator(".st-key-cell_predicted").get_by_text("Pituitary")).to_be_visible()
+    expect_choice(page, "cell_true", "Glioma")
+    expect_choice(page, "cell_predicted", "Pituitary")
 
 
 def test_a_training_outlives_the_server_and_a_killed_one_is_told(
@@ -182,6 +187,7 @@ def test_a_training_outlives_the_server_and_a_killed_one_is_told(
     click(page, "start_training")
     expect(badge(page, "Running")).to_be_visible()
     run = list_runs()[0]
+    page.close()
     server.stop()
     wait_for(lambda: len(read_history(run.folder)) >= 2, seconds=120)
     server.start()
