@@ -15,7 +15,7 @@ from core.ui import selection, shell
 from core.ui.text import count, duration, moment
 from core.workspace import remove_remains
 
-_MINE = "_import_of_this_tab"
+_WATCHED = "_imports_watched"  # names of the import jobs that this tab has seen under way
 
 
 def render_import(datasets: list[Dataset]) -> None:
@@ -86,7 +86,7 @@ def _importable(root: Path) -> list[str]:
 
 def _start(folder: Path) -> None:
     importing.start_import(folder)
-    st.session_state[_MINE] = folder.name
+    st.session_state[_WATCHED] = [folder.name]
     st.rerun()
 
 
@@ -101,12 +101,13 @@ def _render_jobs(was_running: bool) -> None:
     is_running = False
     for folder in reversed(importing.list_imports()):
         status = jobs.read_status(folder)
-        is_mine = folder.name == st.session_state.get(_MINE)
+        watched = st.session_state.get(_WATCHED, [])
         if status.is_alive:
             is_running = True
+            st.session_state[_WATCHED] = [*(set(watched) | {folder.name})]
             _render_progress(folder, status)
-        elif is_mine and status.state == "finished":
-            st.session_state.pop(_MINE)
+        elif folder.name in watched and status.state == "finished":
+            st.session_state.pop(_WATCHED)
             selection.remember("dataset", status.message)
             selection.show_section("explore")
             st.toast("The data set is there.", icon=":material/check_circle:")

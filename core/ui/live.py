@@ -11,7 +11,7 @@ from core.settings import read_settings
 from core.slots import list_waiting
 from core.ui import charts, forms, selection, shell
 from core.ui.states import state_badge
-from core.ui.text import DASH, count, decimal, duration, percent, plain, size
+from core.ui.text import DASH, count, decimal, duration, percent, plain, short_duration, size
 
 POLL_SECONDS = 1.0
 
@@ -65,7 +65,8 @@ def _render_outcome(run: Run) -> None:
         place = waiting.index(run.run_id) if run.run_id in waiting else 0
         before = f"one running and {count(place, 'other')} waiting before it" if place else "it is the next one"
         st.info(
-            f"It waits its turn ({before}): one training runs at a time. It starts by itself, without this tab too.",
+            f"It waits its turn ({before}): one training runs at a time. "
+            "It starts by itself, also with this tab closed.",
             icon=":material/schedule:",
         )
     elif run.state == "stopping":
@@ -126,10 +127,10 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
         ),
     ]
     if run.status.is_alive:
-        cells.append(("Images per second", f"{speed:.0f}" if speed else DASH, None, None))
+        cells.append(("Speed", f"{speed:.0f}" if speed else DASH, "images per second" if speed else None, None))
         left = run.status.seconds_left
-        note = None if left is None else "in this phase" if only_phase else "at most"
-        cells.append(("Time left", duration(left), note, None))
+        note = None if left is None else "at most" if only_phase is False else "for this step"
+        cells.append(("Time left", short_duration(left), note, None))
     else:
         cells.append(
             (
@@ -139,7 +140,7 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
                 None,
             )
         )
-        cells.append(("Time", duration(run.metrics.get("training_seconds")), None, None))
+        cells.append(("Time", short_duration(run.metrics.get("training_seconds")), None, None))
     with st.container(horizontal=True):
         for label, value, note, line in cells:
             st.metric(

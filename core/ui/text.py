@@ -40,6 +40,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def short_duration(seconds: float | None) -> str:
+    """A time span that fits on a card."""
+    if seconds is None or seconds < 60:
+        return duration(seconds)
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
 def size(n_bytes: float) -> str:
     """A file size."""
     if n_bytes < 2**20:
