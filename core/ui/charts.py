@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import plotly.graph_objects as go
+import streamlit as st
 
 from core.curves import Epoch
 from core.ui import palette
@@ -199,11 +200,26 @@ def _pattern(at: int) -> dict[str, object]:
     return {"shape": shape, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.45)", "size": 7, "solidity": 0.25}
 
 
+def _ink() -> str:
+    """Colour of texts, at a contrast of 7 or more: Streamlit's own grey for axes has less than 4.5."""
+    return "#C4C9D4" if st.context.theme.type == "dark" else "#4A5162"
+
+
 def _finish(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
+    ink = _ink()
+    figure.update_xaxes(tickfont_color=ink, title_font_color=ink)
+    figure.update_yaxes(tickfont_color=ink, title_font_color=ink)
     figure.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": 36, "b": 10},
-        legend={"traceorder": "normal", "orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        legend={
+            "font": {"color": ink},
+            "traceorder": "normal",
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+        },
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )
@@ -238,7 +254,7 @@ def _mark_phases(figure: go.Figure, history: Sequence[Epoch]) -> None:
                 line={"dash": "dot", "color": palette.NEUTRAL, "width": 1.5},
                 annotation={
                     "text": after["phase"],
-                    "font": {"size": 12, "color": palette.NEUTRAL},
+                    "font": {"size": 12, "color": _ink()},
                     "yanchor": "top",
                 },
             )

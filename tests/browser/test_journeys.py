@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from core.datasets import list_datasets
 from core.history import read_history
 from core.intake import THUMBNAIL
-from core.runs import Run, list_runs
+from core.runs import Run, delete_run, list_runs
 from tests.browser.conftest import Server, settle
 from tests.conftest import picture_bytes
 from tests.core.test_importing import THREE_SPLITS, wait_for
@@ -205,3 +205,17 @@ def test_every_page_fits_a_phone(finished_run: Run, open_tab: OpenTab, theme: st
         page.wait_for_timeout(500)
         width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
         assert width <= 390, path
+
+
+def test_a_data_set_is_deleted_after_asking_and_kept_while_runs_need_it(
+    finished_run: Run, open_tab: OpenTab, workspace: Path
+) -> None:
+    page = open_tab("/Dataset")
+    click(page, "delete_dataset")
+    click(page, "confirm_delete_dataset")
+    expect(page.get_by_text("is needed by 2 run(s)")).to_be_visible()
+    for run in list_runs():
+        delete_run(run.run_id)
+    click(page, "confirm_delete_dataset")
+    expect(page.get_by_text("No data at hand?")).to_be_visible()
+    assert list_datasets() == []
