@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.catalog import ARCHITECTURES
-from core.errors import RunError, SettingsError, StudioError, storage_errors
+from core.errors import ArchiveError, RunError, ScanError, SettingsError, StudioError, storage_errors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _import(options: argparse.Namespace) -> Any:
-    path = Path(options.path).expanduser().resolve()
+    try:
+        path = Path(options.path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ArchiveError(f"The path {options.path!r} cannot be used ({error}). Check it.") from error
     return _run_import(path=path, name=options.name)
 
 
@@ -49,7 +52,12 @@ def _run_import(**request: Any) -> Any:
     from core.workspace import remove_remains
 
     remove_remains()
-    return describe(run_import(create_import(**request), lambda done, total: _say(f"{done} of {total} pictures")))
+    dataset = run_import(create_import(**request), lambda done, total: _say(f"{done} of {total} pictures"))
+    for note in dataset.notes:
+        _say(f"Note: {note}")
+    if dataset.skipped:
+        _say(f"Warning: {len(dataset.skipped)} file(s) were left out; see `skipped`.")
+    return describe(dataset)
 
 
 def _datasets(options: argparse.Namespace) -> Any:
@@ -141,7 +149,10 @@ def _predict(options: argparse.Namespace) -> Any:
     from core.runs import read_run
 
     classifier = load_classifier(read_run(options.run))
-    return [_predict_file(classifier, file) for file in options.files]
+    results = [_predict_file(classifier, file) for file in options.files]
+    if all("error" in result for result in results):
+        raise ScanError(results[0]["error"])
+    return results
 
 
 def _predict_file(classifier: Any, file: str) -> dict[str, Any]:
@@ -213,7 +224,7 @@ def _print_json(value: Any) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

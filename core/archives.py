@@ -22,7 +22,7 @@ from core.errors import ArchiveError
 from core.settings import Settings, read_settings
 
 _LITTER_FOLDERS = ("__MACOSX", ".git", ".svn", "@eaDir", ".ipynb_checkpoints")
-_LITTER_FILES = ("Thumbs.db", "desktop.ini", "ehthumbs.db")
+_LITTER_FILES = ("Thumbs.db", "desktop.ini", "ehthumbs.db", "Icon\r", "Icon\\x0d")
 _CHUNK = 2**20
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # zipfile raises far more than BadZipFile for a broken archive (29 % of the failures of a test corpus).
@@ -71,20 +71,21 @@ class _Folder(Source):
         settings = read_settings()
         entries: list[Entry] = []
         litter: list[str] = []
+        self._paths: dict[str, Path] = {}
         for path in _walk(root):
-            name = path.relative_to(root).as_posix()
+            name = _printable(path.relative_to(root).as_posix())
             if is_litter(name):
                 litter.append(name)
                 continue
             size = path.stat().st_size
             _check_limits(name, size, len(entries) + 1, settings)
             entries.append(Entry(name, size))
+            self._paths[name] = path
         super().__init__(entries, litter)
-        self._root = root
 
     def read(self, entry: Entry) -> bytes:
         try:
-            return (self._root / entry.path).read_bytes()
+            return self._paths[entry.path].read_bytes()
         except OSError as error:
             raise ArchiveError(f"{entry.path} cannot be read ({error.strerror}). Check its rights.") from error
 
@@ -125,10 +126,10 @@ def open_source(path: Path) -> Iterator[Source]:
     Raises:
         ArchiveError: missing, neither of the two, broken, unsafe, or over a limit.
     """
-    if path.is_dir():
-        yield _Folder(path)
-        return
     try:
+        if path.is_dir():
+            yield _Folder(path)
+            return
         archive = zipfile.ZipFile(path)
     except FileNotFoundError:
         raise ArchiveError(f"There is no file or folder {str(path)!r}. Check the path.") from None
@@ -144,6 +145,12 @@ def is_litter(name: str) -> bool:
     """Whether a path is one that systems leave behind and nobody means: `__MACOSX`, `.DS_Store` and the like."""
     parts = name.split("/")
     return any(part in _LITTER_FOLDERS for part in parts) or parts[-1].startswith(".") or parts[-1] in _LITTER_FILES
+
+
+def _printable(name: str) -> str:
+    """A file name of this system as text: bytes that are no UTF-8, and control characters, are written out."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
 
 
 def _checked_infos(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -175,7 +182,7 @@ def _check_name(info: zipfile.ZipInfo) -> None:
             raise _refused(info, "has an absolute name or a backslash in it")
         if ".." in name.split("/"):
             raise _refused(info, "has '..' in its path")
-        if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in name):
+        if not is_litter(name) and any(ord(character) < 32 or 127 <= ord(character) < 160 for character in name):
             raise _refused(info, "has control characters in its name")
     if not info.filename:
         raise _refused(info, "has no name")

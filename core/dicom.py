@@ -114,8 +114,6 @@ def _windowed(values: np.ndarray, dataset: Any, name: str) -> np.ndarray:
         # DICOM PS3.3 C.11.2.1.2.1: a window of width w maps w - 1 steps
         low = center - 0.5 - (width - 1) / 2
         return apply_window(values, low, low + max(width - 1, 1e-6), name)
-    if values.dtype == np.uint8 or (values.min() >= 0 and dataset.get("BitsStored") == 8):
-        return values.astype(np.uint8)
     return to_uint8(values, name)
 
 

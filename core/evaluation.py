@@ -149,7 +149,7 @@ def summarise(predictions: Predictions) -> dict[str, Any]:
         "class_names": predictions.class_names,
         "confusion_matrix": matrix.tolist(),
         "report": report,
-        "averages": compute_averages(report),
+        "averages": compute_averages(report, matrix),
         "ece": compute_ece(predictions.y_true, predictions.y_prob) if n else None,
     }
 

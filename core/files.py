@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from core.errors import storage_errors
+from core.errors import StorageError, storage_errors
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Replace a JSON file at once."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", durable=durable)
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=True) + "\n", durable=durable)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -73,9 +73,18 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(trash, ignore_errors=True)
 
 
-def folder_size(folder: Path) -> int:
-    """Bytes in all files below a folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def check_free_space(folder: Path, n_bytes: int) -> None:
+    """Refuse to begin a large file that cannot fit: writing into a mapped file on a full disk would kill the process.
+
+    Raises:
+        StorageError: there is not enough room.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise StorageError(
+            f"The disk has {free / 2**20:,.0f} MB free; {n_bytes / 2**20:,.0f} MB are needed. "
+            "Free some space and start again."
+        )
 
 
 def slug(text: str, *, fallback: str) -> str:

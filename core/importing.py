@@ -23,7 +23,7 @@ from core.archives import Source, open_source
 from core.datasets import Dataset, Picture, compute_fingerprint, count_splits, read_dataset, write_manifest
 from core.errors import DatasetError, StudioError, storage_errors
 from core.exploration import PixelSums, write_exploration
-from core.files import folder_size, is_plain_name, read_json, slug, sync_folder, write_json
+from core.files import is_plain_name, read_json, slug, sync_folder, write_json
 from core.intake import Skipped, Taken, find_places, take_all
 from core.layouts import SPLITS
 from core.samples import open_sample
@@ -87,21 +87,15 @@ def run_import(folder: Path, on_progress: Callable[[int, int], None] | None = No
         job.update(state="running", started_at=time.time(), message="Looking through the files")
         try:
             dataset = _import(request, folder, job, on_progress)
-            job.end("finished", message=dataset.dataset_id)
-            return dataset
-        except ImportStopped as error:
-            job.end("stopped", error=str(error))
-            raise
         except BaseException as error:
+            _remove_payload(folder)
             expected = isinstance(error, StudioError)
-            job.end(
-                "failed",
-                error=str(error) if expected else f"Unexpected error: {type(error).__name__}: {error}",
-            )
+            line = str(error) if expected else f"Unexpected error: {type(error).__name__}: {error}"
+            job.end("stopped" if isinstance(error, ImportStopped) else "failed", error=line)
             raise
-        finally:
-            shutil.rmtree(folder / "staging", ignore_errors=True)
-            (folder / "upload.zip").unlink(missing_ok=True)
+        _remove_payload(folder)
+        job.end("finished", message=dataset.dataset_id)
+        return dataset
 
 
 def imports_folder() -> Path:
@@ -121,24 +115,21 @@ def remove_import(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_dead_imports(keep_seconds: float = 3600.0) -> int:
-    """Clear what killed imports left at once, and what ended ones left to be read after a while.
-
-    Returns:
-        Bytes that were freed.
-    """
-    freed = 0
+def remove_dead_imports(keep_seconds: float = 3600.0) -> None:
+    """Clear what killed imports left at once, and what ended ones left to be read after a while."""
     for folder in list_imports():
         status = jobs.read_status(folder)
-        old = time.time() - (status.ended_at or status.updated) > keep_seconds
-        if not status.is_alive and (old or (folder / "staging").exists() or (folder / "upload.zip").exists()):
-            freed += folder_size(folder)
-            if old:
-                shutil.rmtree(folder, ignore_errors=True)
-            else:
-                shutil.rmtree(folder / "staging", ignore_errors=True)
-                (folder / "upload.zip").unlink(missing_ok=True)
-    return freed
+        if status.is_alive:
+            continue
+        _remove_payload(folder)
+        if time.time() - (status.ended_at or status.updated) > keep_seconds:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_payload(folder: Path) -> None:
+    """Remove all of an import but its status."""
+    shutil.rmtree(folder / "staging", ignore_errors=True)
+    (folder / "upload.zip").unlink(missing_ok=True)
 
 
 def _import(
@@ -202,7 +193,7 @@ def _describe(
     )
     pictures = [replace(picture, split=split) for picture, split in zip(pictures, splits, strict=True)]
     counts = count_splits(pictures, class_names)
-    _check_train(counts)
+    _check_splits(counts)
     synthetic = request.get("images_per_class") is not None
     path = Path(str(request.get("path") or "Synthetic sample"))
     if synthetic:
@@ -248,7 +239,12 @@ def _check_classes(pictures: list[Picture], class_names: list[str], skipped: lis
             )
 
 
-def _check_train(counts: dict[str, dict[str, int]]) -> None:
+def _check_splits(counts: dict[str, dict[str, int]]) -> None:
+    for split, by_class in counts.items():
+        if not sum(by_class.values()):
+            raise DatasetError(
+                f"There are too few pictures in train to set some aside for {split}. Add pictures, or a {split} folder."
+            )
     for name, n in counts["train"].items():
         if not n:
             raise DatasetError(

@@ -18,7 +18,7 @@ from PIL import Image
 
 from core.archives import Entry, Source
 from core.datasets import Picture
-from core.errors import DatasetError, ScanError
+from core.errors import ArchiveError, DatasetError, ScanError
 from core.exploration import PixelSums
 from core.jpegs import strip_jpeg
 from core.layouts import Place, recognise_layout
@@ -78,7 +78,7 @@ def take_all(source: Source, places: list[tuple[Entry, Place]], staging: Path) -
         staging: folder with `images/` and `thumbnails/` in it.
 
     Raises:
-        ArchiveError: the source breaks off; what cannot be decoded is only skipped.
+        StorageError: the disk is full. What cannot be read or decoded is only skipped.
     """
     n_threads = read_settings().n_threads
     with ThreadPoolExecutor(n_threads) as pool:
@@ -92,10 +92,10 @@ def take_all(source: Source, places: list[tuple[Entry, Place]], staging: Path) -
 
 
 def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path) -> Taken | Skipped:
-    data = source.read(entry)
     try:
+        data = source.read(entry)
         scan = decode_scan(data, place.path.rsplit("/", 1)[-1])
-    except ScanError as error:
+    except (ArchiveError, ScanError) as error:
         return Skipped(place.path, str(error))
     stripped = strip_jpeg(data) if scan.is_upright_jpeg else None
     stored = f"images/{number:06d}.{'jpg' if stripped else 'png'}"

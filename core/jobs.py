@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from core.errors import StudioError
 from core.files import read_json, write_json
-from core.settings import PROJECT
+from core.settings import PROJECT, settings_environment
 
 ALIVE = ("queued", "running", "stopping", "paused")
 ENDED = ("stopped", "finished", "failed", "interrupted")
@@ -117,6 +117,7 @@ def launch(module: str, folder: Path, log: str) -> None:
         subprocess.Popen(
             [sys.executable, "-m", module, str(folder)],
             cwd=PROJECT,
+            env=settings_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

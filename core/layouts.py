@@ -6,10 +6,10 @@ folder below (or above); or class folders alone.
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import takewhile
 
 SPLITS = ("train", "validation", "test")
 _SPLIT_WORDS = {
@@ -39,7 +39,7 @@ def recognise_layout(paths: list[str]) -> tuple[list[Place], list[str]]:
         The places, and the paths that stand in no class folder. Class names that differ only in case or in the
         separator (`No Tumor`, `no_tumor`) are one class, named as most files name it.
     """
-    has_splits = any(_split_at(path.split("/")[:-1]) is not None for path in paths)
+    has_splits = any(_split_at(_folders(path)) is not None for path in paths)
     found = _by_split_folder(paths) if has_splits else _by_class_folder(paths)
     found = {path: place for path, place in found.items() if place[0].strip()}
     outside = [path for path in paths if path not in found]
@@ -48,26 +48,29 @@ def recognise_layout(paths: list[str]) -> tuple[list[Place], list[str]]:
 
 
 def _by_split_folder(paths: list[str]) -> dict[str, tuple[str, str | None]]:
+    placed = {path: (folders, at) for path in paths if (at := _split_at(folders := _folders(path))) is not None}
+    # The class stands above its splits only where it nowhere stands below: else a stray picture would make a class.
+    is_below = any(folders[at + 1 :] for folders, at in placed.values())
     found: dict[str, tuple[str, str | None]] = {}
-    for path in paths:
-        folders = path.split("/")[:-1]
-        at = _split_at(folders)
-        if at is None:
-            continue
-        below, above = folders[at + 1 :], folders[:at]
-        if below or above:
-            found[path] = (below[0] if below else above[-1], _SPLIT_WORDS[folders[at].strip().lower()])
+    for path, (folders, at) in placed.items():
+        names = folders[at + 1 :][:1] if is_below else folders[:at][-1:]
+        if names:
+            found[path] = (names[0], _SPLIT_WORDS[folders[at].strip().lower()])
     return found
 
 
 def _by_class_folder(paths: list[str]) -> dict[str, tuple[str, str | None]]:
-    foldered = [path for path in paths if "/" in path]
+    foldered = {path: folders for path in paths if (folders := _folders(path))}
     if not foldered:
         return {}
-    shared = posixpath.commonpath([posixpath.dirname(path) for path in foldered])
-    depth = len(shared.split("/")) if shared else 0
-    split_paths = {path: path.split("/") for path in foldered}
-    return {path: (parts[depth], None) for path, parts in split_paths.items() if len(parts) > depth + 1}
+    levels = zip(*foldered.values(), strict=False)
+    depth = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    return {path: (folders[depth], None) for path, folders in foldered.items() if len(folders) > depth}
+
+
+def _folders(path: str) -> list[str]:
+    """Names of the folders of a path, without empty ones and `.`."""
+    return [part for part in path.split("/")[:-1] if part.strip() not in ("", ".")]
 
 
 def _split_at(folders: list[str]) -> int | None:

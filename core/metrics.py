@@ -58,9 +58,13 @@ def compute_report(confusion_matrix: np.ndarray, class_names: list[str]) -> dict
     }
 
 
-def compute_averages(report: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """`macro_avg` (every class counts the same) and `weighted_avg` (by support) of a report."""
-    rows = list(report.values())
+def compute_averages(report: dict[str, dict[str, float]], confusion_matrix: np.ndarray) -> dict[str, dict[str, float]]:
+    """`macro_avg` (every class counts the same) and `weighted_avg` (by support) of a report.
+
+    A class that is neither there nor ever predicted does not count.
+    """
+    occurs = confusion_matrix.sum(axis=0) + confusion_matrix.sum(axis=1) > 0
+    rows = [row for row, counts in zip(report.values(), occurs, strict=True) if counts]
     support = np.array([row["support"] for row in rows], dtype=float)
     averages: dict[str, dict[str, float]] = {}
     for name, weights in (("macro_avg", np.ones(len(rows))), ("weighted_avg", support)):

@@ -205,8 +205,15 @@ def runs_of(dataset_id: str) -> list[Run]:
 
 
 def best_run(runs: list[Run]) -> Run | None:
-    """The run with the highest validation accuracy (choosing by test would spoil the test)."""
+    """The run with the highest validation accuracy (choosing by test would spoil the test).
+
+    Only runs on one data set are compared: the one trained on last, a real one before the synthetic sample.
+    """
     scored = [run for run in runs if run.has_scores]
+    real = [run for run in scored if not run.metrics.get("synthetic")]
+    latest = max(real or scored, key=lambda run: run.status.queued_at, default=None)
+    if latest is not None:
+        scored = [run for run in scored if run.config.dataset_id == latest.config.dataset_id]
     return max(scored, key=lambda run: run.score("validation") or 0.0, default=None)
 
 

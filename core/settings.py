@@ -70,14 +70,14 @@ def read_settings() -> Settings:
     """Read the environment.
 
     Raises:
-        SettingsError: a number is not a whole number of at least 0.
+        SettingsError: a number is not a whole number of at least 0, or a path cannot be used.
     """
     values: dict[str, Any] = {}
     for entry in fields(Settings):
         name = variable_name(entry.name)
         text = os.environ.get(name, "").strip()
         if text:
-            values[entry.name] = _number(name, text) if isinstance(entry.default, int) else _folder(text)
+            values[entry.name] = _number(name, text) if isinstance(entry.default, int) else _folder(name, text)
     return Settings(**values)
 
 
@@ -86,8 +86,18 @@ def variable_name(setting: str) -> str:
     return f"STUDIO_{setting.upper()}"
 
 
-def _folder(text: str) -> Path:
-    return Path(text).expanduser().resolve()
+def settings_environment() -> dict[str, str]:
+    """This process's environment with absolute folders, for a process that starts in another folder."""
+    settings = read_settings()
+    folders = {entry.name: getattr(settings, entry.name) for entry in fields(Settings)}
+    return os.environ | {variable_name(key): str(path) for key, path in folders.items() if isinstance(path, Path)}
+
+
+def _folder(name: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"{name} is not a usable folder ({error}). Received: {text!r}. Correct it.") from error
 
 
 def _number(name: str, text: str) -> int:

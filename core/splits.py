@@ -46,8 +46,8 @@ def fill_splits(splits: list[str | None], labels: list[str], seed: int = DEFAULT
         fraction = DEFAULT_FRACTION / remaining if split == "test" and len(made) == 2 else DEFAULT_FRACTION
         filled[train[choose_stratified(names[train], fraction, seed)]] = split
     notes = [
-        f"No {split} split was found; {int((filled == split).sum()):,} pictures of train were set aside for it "
-        f"(stratified by class, seed {seed})."
+        f"No readable picture was given for {split}; {int((filled == split).sum()):,} pictures of train were set "
+        f"aside for it (stratified by class, seed {seed})."
         for split in made
     ]
     return filled.tolist(), notes

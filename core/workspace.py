@@ -11,6 +11,7 @@ from core.datasets import read_dataset
 from core.errors import DatasetError, StudioError
 from core.files import is_plain_name, remove_folder
 from core.importing import imports_folder, remove_dead_imports
+from core.jobs import read_status
 from core.runs import delete_run, runs_of
 from core.settings import read_settings
 
@@ -54,6 +55,9 @@ def remove_remains() -> None:
     """Clear what killed processes left behind: half imports, folders on their way in or out."""
     remove_dead_imports()
     settings = read_settings()
+    for cache in settings.models.glob("*/cache"):
+        if not read_status(cache.parent).is_alive:
+            shutil.rmtree(cache, ignore_errors=True)
     for folder in (settings.data, imports_folder(), settings.models):
         for remains in [*folder.glob(".trash-*"), *folder.glob(".new-*")]:
             with suppress(FileNotFoundError):  # its owner was faster

@@ -13,7 +13,7 @@ with shell.page("dataset"):
     if datasets:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             dataset = selection.choose_dataset(datasets)
-            if st.button("Delete", key="delete_dataset", icon=":material/delete:", help="Delete this data set"):
+            if st.button("Delete", key="delete_dataset", icon=":material/delete:"):
                 ask_to_delete(dataset)
     view = selection.choose_section({"import": ("Import", "box-arrow-in-down"), "explore": ("Explore", "grid-3x3-gap")})
     if view == "import":

@@ -11,7 +11,7 @@ with shell.page("predict"):
     if not scored:
         shell.empty_state("A prediction needs a trained model. Train one first.", "train", "Train a model")
     else:
-        run = selection.choose_run(scored, "Model", default=best_run(scored))
+        run = selection.choose_run(scored, "Model", default=best_run(scored), prefer_default=True)
         if run.metrics.get("synthetic"):
             shell.synthetic_note()
         files = st.file_uploader(

@@ -124,11 +124,13 @@ class RunRecorder(keras.callbacks.Callback):
         self._worker_started, self._more_to_come = worker_started, more_to_come
         self._epoch_started = self._last_report = 0.0
         self._epoch_seconds: list[float] = []
-        self._epoch = 0
+        self._epoch, self._learning_rate = 0, math.nan
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock of the epoch."""
         self._epoch, self._epoch_started = epoch + 1, self._clock()
+        # Read now: some schedules set the next epoch's rate before this one is recorded.
+        self._learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Report the progress, at most every half second."""
@@ -165,7 +167,7 @@ class RunRecorder(keras.callbacks.Callback):
             "epoch": self._epoch,
             "phase": self._phase,
             **scores,
-            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "learning_rate": self._learning_rate,
             "seconds": round(now - self._epoch_started, 3),
             "elapsed": round(now - self._worker_started, 3),
         }

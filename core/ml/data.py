@@ -16,7 +16,7 @@ import tensorflow as tf
 from core.augmentation import draw_transforms
 from core.config import RunConfig
 from core.datasets import Dataset, read_manifest
-from core.files import replacing
+from core.files import check_free_space, replacing
 from core.scans import fit_scan, load_scan
 from core.settings import read_settings
 
@@ -60,6 +60,7 @@ def load_pixels(dataset: Dataset, size: int, report: Report) -> Pixels:
     images = _mapped(cache, shape)
     if images is None:
         cache.parent.mkdir(exist_ok=True)
+        check_free_space(cache.parent, int(np.prod(shape)))
         with replacing(cache) as temporary:
             written = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             paths = [dataset.folder / picture.stored for picture in pictures]

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from core.augmentation import draw_transforms
 from core.config import RunConfig
+from core.files import check_free_space
 from core.ml.architectures import Network
 from core.ml.data import Pixels, Report, warp_images
 from core.ml.export import export_onnx
@@ -40,7 +41,7 @@ class Features:
 
 def views_that_fit(network: Network, names: tuple[str, ...], pixels: Pixels, config: RunConfig) -> int:
     """How many augmented views the cache can hold; below 0 if not even the pictures as they are."""
-    values = sum(int(np.prod(network.model.get_layer(name).output.shape[1:])) for name in names)
+    values = _values_per_picture(network, names)
     n_train, n_validation = len(pixels.splits["train"]), len(pixels.splits["validation"])
     room = read_settings().max_cache_mb * 2**20 // (2 * values) - n_validation
     wanted = config.augmented_views if config.augment else 0
@@ -61,6 +62,7 @@ def compute_features(
     n_views = views_that_fit(network, names, pixels, config)
     train, validation = pixels.splits["train"], pixels.splits["validation"]
     total = len(train) * (1 + n_views) + len(validation)
+    check_free_space(folder, 2 * total * _values_per_picture(network, names))
     logger.info("Backbone features: %d pictures, %d augmented views", len(train), n_views)
     outputs = {
         "train": _create(folder, names, session, "train", (1 + n_views, len(train))),
@@ -81,6 +83,10 @@ def compute_features(
         for array in arrays.values():
             array.flush()
     return Features(folder, names)
+
+
+def _values_per_picture(network: Network, names: tuple[str, ...]) -> int:
+    return sum(int(np.prod(network.model.get_layer(name).output.shape[1:])) for name in names)
 
 
 def _view(images: np.ndarray, transforms: np.ndarray | None) -> np.ndarray:

@@ -58,6 +58,7 @@ def train(run: Run, job: Job, worker_started: float) -> str:
     is_pretrained = load_initial_weights(network, config)
     checkpoint = BestCheckpoint(network.model, run.folder / "best.weights.h5", config.monitor)
     state = "finished"
+    cache = run.folder / "cache"
     try:
         pixels = _load(dataset, network, job)
         phases = _plan(network, is_pretrained, pixels, run, job)
@@ -65,6 +66,8 @@ def train(run: Run, job: Job, worker_started: float) -> str:
     except StopRequested:
         logger.info("Stopped on request")
         state = "stopped"
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
     checkpoint.restore()
     job.report("Saving the model")
     kept = build_network(
@@ -74,7 +77,6 @@ def train(run: Run, job: Job, worker_started: float) -> str:
     export_network(kept, run.folder)
     job.report("Scoring validation and test pictures")
     write_results(run, dataset, kept.model, checkpoint.epoch, worker_started, job)
-    shutil.rmtree(run.folder / "cache", ignore_errors=True)
     return state
 
 

@@ -16,6 +16,7 @@ from core.curves import Epoch
 from core.ui import palette
 
 HEIGHT = 320
+_LONGEST_NAME = 40  # characters
 CONFIG = {"displayModeBar": False, "scrollZoom": False}
 # Solid in both themes, so that the numbers on them keep their contrast.
 _CELL_EMPTY, _CELL_FULL = "#E1E5F8", "#3730A3"
@@ -27,7 +28,7 @@ def plot_split_counts(splits: dict[str, dict[str, int]], class_names: Sequence[s
     figure = go.Figure()
     for at, name in enumerate(class_names):
         figure.add_bar(
-            name=name,
+            name=_safe(name),
             y=[split.capitalize() for split in splits],
             x=[counts[name] for counts in splits.values()],
             orientation="h",
@@ -45,7 +46,7 @@ def plot_intensities(histograms: dict[str, np.ndarray]) -> go.Figure:
     for at, (name, counts) in enumerate(histograms.items()):
         shares = counts.reshape(64, 4).sum(axis=1) / max(counts.sum(), 1)
         figure.add_scatter(
-            name=name,
+            name=_safe(name),
             x=np.arange(64) * 4 + 2,
             y=shares,
             mode="lines",
@@ -73,7 +74,7 @@ def plot_curves(history: Sequence[Epoch], metric: str, best: int | None) -> go.F
         ("Validation", f"val_{metric}", palette.VALIDATION, "square", "dash"),
     ):
         figure.add_scatter(
-            name=name,
+            name=_safe(name),
             x=epochs,
             y=[row[key] for row in history],
             mode="lines+markers",
@@ -93,7 +94,7 @@ def plot_run_curves(histories: Mapping[str, Sequence[Epoch]], metric: str) -> go
     figure = go.Figure()
     for at, (name, history) in enumerate(histories.items()):
         figure.add_scatter(
-            name=name,
+            name=_safe(name),
             x=[row["epoch"] for row in history],
             y=[row[metric] for row in history],
             mode="lines+markers",
@@ -123,7 +124,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], *, as_percent
             hoverinfo="skip",
             text=[[f"{shares[i, j]:.1%}" if as_percent else f"{matrix[i, j]:,}" for j in range(n)] for i in range(n)],
             texttemplate="%{text}",  # Plotly chooses black or white by the cell's colour
-            textfont={"size": 15},
+            textfont={"size": 15 if n <= 8 else 10},
             colorscale=[[0, _CELL_EMPTY], [1, _CELL_FULL]],
         )
     )
@@ -132,7 +133,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], *, as_percent
         x=across.ravel(),
         y=down.ravel(),
         mode="markers",
-        marker={"size": 46, "symbol": "square", "color": "rgba(0,0,0,0)"},
+        marker={"size": min(46, 280 // n), "symbol": "square", "color": "rgba(0,0,0,0)"},
         customdata=[[names[i], names[j], int(matrix[i, j])] for i in range(n) for j in range(n)],
         hovertemplate="True %{customdata[0]}, predicted %{customdata[1]}: %{customdata[2]} scans<extra></extra>",
         selected={"marker": {"color": "rgba(217,115,13,0.35)"}},
@@ -156,14 +157,14 @@ def plot_f1(reports: dict[str, dict[str, dict[str, float]]], class_names: Sequen
     figure = go.Figure()
     for at, (name, report) in enumerate(reports.items()):
         figure.add_bar(
-            name=name,
+            name=_safe(name),
             x=[_safe(entry) for entry in class_names],
             y=[report.get(entry, {}).get("f1") for entry in class_names],
             marker_color=palette.colour(at),
             marker_pattern=_pattern(at),
             hovertemplate="%{x}: F1 %{y:.3f}<extra>" + _safe(name) + "</extra>",
         )
-    figure.update_layout(barmode="group", yaxis={"title": "F1", "range": [0, 1.02]})
+    figure.update_layout(barmode="group", xaxis_type="category", yaxis={"title": "F1", "range": [0, 1.02]})
     return _finish(figure)
 
 
@@ -188,7 +189,7 @@ def plot_probabilities(probabilities: Sequence[float], class_names: Sequence[str
             "tickformat": ".0%",
             "tickvals": [0, 0.25, 0.5, 0.75, 1],
         },
-        yaxis={"autorange": "reversed"},
+        yaxis={"autorange": "reversed", "type": "category"},
         showlegend=False,
     )
     return _finish(figure, 90 + 46 * len(class_names))
@@ -282,5 +283,6 @@ def _format(metric: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """Plotly reads some HTML in texts; a user's names must not."""
+    """A user's name as a text of Plotly, which reads some HTML: made harmless, and shortened."""
+    text = text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

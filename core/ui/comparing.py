@@ -122,7 +122,7 @@ def _render_matrices(runs: list[Run], names: dict[str, str]) -> None:
                         charts.plot_confusion(matrix, predictions.class_names, as_percent=False),
                         config=charts.CONFIG,
                         key=f"compare_confusion_{run.run_id}",
-                        alt=f"Confusion matrix of {plain(names[run.run_id])}",
+                        alt=f"Confusion matrix of {names[run.run_id]}",
                     )
 
 

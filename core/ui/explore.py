@@ -80,7 +80,7 @@ def _render_counts(dataset: Dataset) -> None:
             index=pd.Index(dataset.class_names, name="Class"),
         )
         frame["All"] = frame.sum(axis=1)
-        frame.loc["All"] = frame.sum()
+        frame = pd.concat([frame, frame.sum().to_frame("All").T.rename_axis("Class")])
         frame["Share"] = frame["All"] / dataset.n_images
         with table:
             st.dataframe(frame, column_config={"Share": st.column_config.NumberColumn(format="percent")})
@@ -98,7 +98,7 @@ def _render_pixels(dataset: Dataset) -> None:
         st.subheader("Mean picture per class", anchor=False)
         with st.container(horizontal=True):
             for name, mean in pixels.mean_pictures.items():
-                st.image(mean, caption=plain(name), width=140, alt=f"Mean of all scans of class {plain(name)}")
+                st.image(mean, caption=plain(name), width=140, alt=f"Mean of all scans of class {name}")
         st.caption("What all scans of a class share. A sharp outline means that they are cut out the same way.")
 
 

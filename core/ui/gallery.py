@@ -55,7 +55,7 @@ def render_scans(
                 str(dataset.folder / str(file)),
                 caption=plain(str(row[captions])),
                 width=_WIDTH[zoom],
-                alt=f"Scan {plain(str(row['file']))}, class {plain(str(row['label']))}, split {row['split']}",
+                alt=f"Scan {row['file']!s}, class {row['label']!s}, split {row['split']}",
             )
     if n_pages > 1:
         st.pagination(n_pages, key=f"{key}_page")

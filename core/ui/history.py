@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pandas as pd
 import streamlit as st
 
@@ -14,21 +16,23 @@ from core.ui.text import count, duration, moment
 
 def render_history(runs: list[Run]) -> None:
     """The table, and actions for its selected rows."""
-    event = st.dataframe(
-        _table(runs),
-        hide_index=True,
-        key="runs_table",
-        on_select="rerun",
-        selection_mode="multi-row",
-        column_config={
-            "Run": st.column_config.TextColumn(width="medium"),
-            "Validation": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f", width="small"),
-            "Test": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f", width="small"),
-            "Curve": st.column_config.LineChartColumn(
-                y_min=0, y_max=1, width="small", help="Validation accuracy over the epochs"
-            ),
-        },
-    )
+    # The selection is of rows, so it belongs to this list of runs and no other.
+    with st.container(key="runs_table"):
+        event = st.dataframe(
+            _table(runs),
+            hide_index=True,
+            key=f"runs_{zlib.crc32(''.join(run.run_id for run in runs).encode())}",
+            on_select="rerun",
+            selection_mode="multi-row",
+            column_config={
+                "Run": st.column_config.TextColumn(width="medium"),
+                "Validation": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f", width="small"),
+                "Test": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f", width="small"),
+                "Curve": st.column_config.LineChartColumn(
+                    y_min=0, y_max=1, width="small", help="Validation accuracy over the epochs"
+                ),
+            },
+        )
     chosen = [runs[at] for at in event["selection"]["rows"] if at < len(runs)]
     if not chosen:
         st.caption(f"{count(len(runs), 'run')}. Select rows to open, compare or delete them.")

@@ -11,7 +11,7 @@ from core.ui.states import state_badge
 from core.ui.text import count, moment, percent, plain
 
 _STEPS = (
-    ("dataset", "1. Dataset", "A ZIP of scans goes in; see what is in it and what is wrong with it."),
+    ("dataset", "1. Dataset", "A ZIP of scans goes in; see what is in it and what was left out."),
     ("train", "2. Train", "A custom CNN or MobileNetV2 learns, live, in a process of its own."),
     ("evaluate", "3. Evaluate", "Confusion matrix, report and curves of the best epoch."),
     ("compare", "4. Compare", "Models side by side on the same test scans."),

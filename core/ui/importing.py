@@ -32,7 +32,7 @@ def render_import(datasets: list[Dataset]) -> None:
 
 
 def _render_upload() -> None:
-    limit = read_settings().max_upload_mb
+    limit = max(read_settings().max_upload_mb, 1)
     with st.form("upload", clear_on_submit=True):
         st.subheader("Upload a ZIP", anchor=False)
         st.caption(
@@ -79,7 +79,8 @@ def _importable(root: Path) -> list[str]:
     """ZIPs and folders directly in the import folder and one level below, without links (they could lead outside)."""
     found = []
     for path in sorted([*root.glob("*"), *root.glob("*/*.zip")]):
-        if not path.is_symlink() and not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() == ".zip"):
+        is_inside = path.resolve() == root.resolve() / path.relative_to(root)
+        if is_inside and not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() == ".zip"):
             found.append(path.relative_to(root).as_posix())
     return found[:500]
 

@@ -47,7 +47,6 @@ def _render_head(run: Run) -> None:
                 key="stop_training",
                 icon=":material/stop_circle:",
                 disabled=run.state == "stopping",
-                help="Ends after the current batch. The best epoch's model is kept and scored.",
             )
             if pressed:
                 stop_run(run.run_id)
@@ -167,7 +166,10 @@ def _render_progress(run: Run) -> None:
         )
     elif run.state != "queued":
         st.progress(0.0, text=f"{message}…")
-    st.caption("It goes on if you leave this page, reload it or close the tab. This address finds it again.")
+    st.caption(
+        "It goes on if you leave this page, reload it or close the tab; this address finds it again. Stop ends it "
+        "after the current batch: the best epoch's model is kept and scored."
+    )
 
 
 def _render_curves(run: Run, history: list[Epoch]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import streamlit as st
+from PIL import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.errors import ScanError
@@ -15,31 +16,38 @@ from core.explain import compute_heatmap, overlay_heatmap
 from core.prediction import Classifier
 from core.runs import Run
 from core.scans import decode_scan
-from core.ui import cached, charts, shell
+from core.ui import cached, charts
 from core.ui.class_texts import read_class_text
 from core.ui.text import count, percent, plain
 
 _VIEW_SIDE = 512  # small scans are enlarged to this, with their own sharp pixels
+_LARGEST_VIEW = 1024  # larger ones are made smaller for the screen; the model gets them as they are
+_DECODED, _PREDICTED = "_decoded", "_predicted"
 
 
 @dataclass(frozen=True, eq=False)
 class Upload:
     """A file that was dropped, decoded or not."""
 
+    file_id: str
     name: str
     pixels: np.ndarray | None
     error: str = ""
 
 
 def read_uploads(files: Sequence[UploadedFile]) -> list[Upload]:
-    """Decode dropped files; what cannot be read keeps its reason."""
-    uploads = []
-    for file in files:
-        try:
-            uploads.append(Upload(file.name, decode_scan(file.getvalue(), file.name).pixels))
-        except ScanError as error:
-            uploads.append(Upload(file.name, None, str(error)))
-    return uploads
+    """Decode dropped files, each once while this page is open; what cannot be read keeps its reason."""
+    known: dict[str, Upload] = st.session_state.get(_DECODED, {})
+    uploads = {file.file_id: known.get(file.file_id) or _read(file) for file in files}
+    st.session_state[_DECODED] = uploads  # emptied when the page is left
+    return list(uploads.values())
+
+
+def _read(file: UploadedFile) -> Upload:
+    try:
+        return Upload(file.file_id, file.name, decode_scan(file.getvalue(), file.name).pixels)
+    except ScanError as error:
+        return Upload(file.file_id, file.name, None, str(error))
 
 
 def render_predictions(run: Run, uploads: list[Upload]) -> None:
@@ -60,7 +68,12 @@ def render_predictions(run: Run, uploads: list[Upload]) -> None:
 
 def _render_table(classifier: Classifier, uploads: list[Upload]) -> int:
     """All predictions; returns the row to show large."""
-    probabilities = classifier.predict([upload.pixels for upload in uploads if upload.pixels is not None])
+    ids = (classifier, tuple(upload.file_id for upload in uploads))
+    known = st.session_state.get(_PREDICTED)
+    if known is None or known[0] != ids:
+        known = (ids, classifier.predict([upload.pixels for upload in uploads if upload.pixels is not None]))
+        st.session_state[_PREDICTED] = known
+    probabilities = known[1]
     names = classifier.class_names
     frame = pd.DataFrame({"File": [upload.name for upload in uploads]})
     frame["Class"] = [names[at] for at in probabilities.argmax(axis=1)]
@@ -103,22 +116,22 @@ def _render_one(run: Run, classifier: Classifier, upload: Upload) -> None:
         st.text(upload.name)
         st.metric(
             "Predicted class",
-            names[answer],
+            plain(names[answer]),
             percent(float(explained.probabilities[answer])),
             delta_arrow="off",
             delta_color="off",
         )
         figure = charts.plot_probabilities([float(p) for p in explained.probabilities], names)
         st.plotly_chart(figure, config=charts.CONFIG, key="probabilities", alt="Probability per class")
-        target = st.selectbox("Heat map for", names, index=answer, key=f"heatmap_class_{upload.name}")
+        target = st.selectbox("Heat map for", names, index=answer, key=f"heatmap_class_{run.run_id}_{upload.file_id}")
         strength = st.slider("Strength of the heat map", 0.0, 1.0, 0.6, 0.05, key="heatmap_strength")
         _render_meaning(run, names[answer])
     heatmap = compute_heatmap(explained.activation, explained.channel_weights, names.index(target))
     with picture, st.container(border=True):
         st.image(
-            overlay_heatmap(_enlarge(upload.pixels), heatmap, strength),
+            overlay_heatmap(_for_screen(upload.pixels), heatmap, strength),
             width="stretch",
-            alt=f"The scan with the parts marked that speak for {plain(target)}",
+            alt=f"The scan with the parts marked that speak for {target}",
         )
         caption = (
             f"Warm parts speak for {plain(target)} (Grad-CAM)."
@@ -139,9 +152,12 @@ def _render_meaning(run: Run, class_name: str) -> None:
         f"disease: a picture of something else gets an answer too, often a sure one.{known} The heat map shows where "
         "the evidence came from, not where a lesion ends."
     )
-    shell.research_note()
 
 
-def _enlarge(pixels: np.ndarray) -> np.ndarray:
+def _for_screen(pixels: np.ndarray) -> np.ndarray:
+    if max(pixels.shape[:2]) > _LARGEST_VIEW:
+        image = Image.fromarray(pixels)
+        image.thumbnail((_LARGEST_VIEW, _LARGEST_VIEW), Image.Resampling.BILINEAR)
+        return np.asarray(image)
     factor = max(1, _VIEW_SIDE // max(pixels.shape[:2]))
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)

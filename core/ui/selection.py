@@ -15,6 +15,17 @@ from core.datasets import Dataset
 from core.runs import Run
 from core.ui.text import plain
 
+_URL_SEEN = "_url_{}"  # key of what the URL said when it was looked at last
+_OF_ONE_PAGE = (
+    "_url_dataset",
+    "_url_run",
+    "_view_seen",
+    "_view_clicked",
+    "runs",
+    "_runs_seen",
+    "_decoded",
+    "_predicted",
+)
 PAGE = "_page"  # key of the page that was drawn last in this tab
 
 
@@ -25,8 +36,17 @@ def choose_dataset(datasets: Sequence[Dataset], label: str = "Data set") -> Data
     return by_id[chosen]
 
 
-def choose_run(runs: Sequence[Run], label: str = "Run", default: Run | None = None) -> Run:
-    """A select box of runs; `?run=` selects."""
+def choose_run(
+    runs: Sequence[Run], label: str = "Run", default: Run | None = None, *, prefer_default: bool = False
+) -> Run:
+    """A select box of runs; `?run=` selects.
+
+    Args:
+        default: what is chosen where neither the URL nor an earlier choice says.
+        prefer_default: let the default go before an earlier choice on another page.
+    """
+    if prefer_default and _URL_SEEN.format("run") not in st.session_state:
+        st.session_state.pop("_chosen_run", None)
     by_id = {run.run_id: run for run in runs}
     ids = list(by_id)
     if default is not None and default.run_id in by_id:
@@ -37,12 +57,15 @@ def choose_run(runs: Sequence[Run], label: str = "Run", default: Run | None = No
 def choose_runs(runs: Sequence[Run]) -> list[Run]:
     """A multi-select of runs; repeated `?run=` selects."""
     by_id = {run.run_id: run for run in runs}
-    wanted = [run_id for run_id in st.query_params.get_all("run") if run_id in by_id]
-    if "runs" not in st.session_state:
-        st.session_state["runs"] = wanted if len(wanted) > 1 else list(dict.fromkeys(wanted + list(by_id)))[:2]
+    in_url = [run_id for run_id in st.query_params.get_all("run") if run_id in by_id]
+    default = list(by_id)[:2]
+    if in_url != st.session_state.get("_runs_seen") or "runs" not in st.session_state:
+        st.session_state["runs"] = in_url if len(in_url) > 1 else list(dict.fromkeys(in_url + default))[:2]
     chosen = st.multiselect("Runs", list(by_id), key="runs", format_func=lambda key: _run_title(by_id[key]))
-    if chosen != wanted:
+    if chosen != (in_url or default):
         st.query_params["run"] = chosen
+        in_url = chosen
+    st.session_state["_runs_seen"] = in_url
     return [by_id[run_id] for run_id in chosen]
 
 
@@ -101,14 +124,14 @@ def enter_page(page: str) -> bool:
     entered = st.session_state.get(PAGE) != page
     st.session_state[PAGE] = page
     if entered:
-        for key in ("_url_dataset", "_url_run", "_view_seen", "_view_clicked", "runs"):
+        for key in _OF_ONE_PAGE:
             st.session_state.pop(key, None)
     return entered
 
 
 def _choose(kind: str, ids: list[str], label: str, title: Callable[[str], str]) -> str:
     in_url = st.query_params.get(kind)
-    seen_key, chosen_key = f"_url_{kind}", f"_chosen_{kind}"
+    seen_key, chosen_key = _URL_SEEN.format(kind), f"_chosen_{kind}"
     first_time = seen_key not in st.session_state
     if first_time or in_url != st.session_state[seen_key]:
         wanted = in_url or (st.session_state.get(chosen_key) if first_time else None)

@@ -81,6 +81,21 @@ def test_system_files_are_set_aside(make_zip: MakeZip) -> None:
         assert sorted(source.litter) == ["A/.DS_Store", "A/Thumbs.db", "__MACOSX/A/._1.png"]
 
 
+def test_a_system_file_with_an_odd_name_is_set_aside_too(make_zip: MakeZip) -> None:
+    with open_source(make_zip({"A/1.png": None, "A/Icon\r": b""})) as source:
+        assert source.litter == ["A/Icon\r"]
+
+
+def test_odd_names_in_a_folder_become_text(tmp_path: Path) -> None:
+    folder = tmp_path / "scans" / "A"
+    folder.mkdir(parents=True)
+    for name in (b"gr\xfcn.png", b"a\rb.png"):
+        (folder / name.decode("utf-8", "surrogateescape")).write_bytes(b"x")
+    with open_source(folder.parent) as source:
+        assert sorted(entry.path for entry in source.entries) == ["A/a\\x0db.png", "A/gr\\udcfcn.png"]
+        assert all(source.read(entry) == b"x" for entry in source.entries)
+
+
 def test_a_flipped_byte_is_found_when_the_entry_is_read(make_zip: MakeZip) -> None:
     path = make_zip({"A/1.png": b"0123456789" * 100})
     data = bytearray(path.read_bytes())

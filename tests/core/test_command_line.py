@@ -55,6 +55,9 @@ def test_errors_of_ours_are_three_and_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "bad.zip").write_bytes(b"x")
     assert "not a ZIP" in error("import", tmp_path / "bad.zip")
     assert "no file or folder" in error("import", tmp_path / "nothing.zip")
+    assert "cannot be used" in error("import", "~nosuchuser/scans.zip")
+    assert "not a ZIP" in error("import", "/" + "a" * 300)
+    assert "not a ZIP" in error("import", tmp_path / "bad.zip", "--name", "\udcff")
     assert "no data set" in error("train", "nothing", "--architecture", "custom_cnn")
     assert "no run" in error("evaluate", "nothing")
     assert "two different runs" in error("compare", "one")
@@ -117,6 +120,8 @@ def test_runs_evaluate_compare_and_predict(finished_runs: list[Run], tmp_path: P
     assert {"file", "class", "probabilities", "abstained", "reason"} == set(good)
     assert sum(good["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert set(bad) == {"file", "error"}
+    assert "not a readable picture" in error("predict", first, tmp_path / "bad.png")
+    assert "cannot be read" in error("predict", first, tmp_path / "nothing.png")
 
 
 @pytest.mark.training

@@ -80,6 +80,16 @@ def test_unreadable_and_foreign_files_are_listed_and_not_fatal(make_zip: MakeZip
     assert dataset.n_images == 18
 
 
+def test_a_broken_entry_is_listed_and_not_fatal(make_zip: MakeZip) -> None:
+    path = make_zip(THREE_SPLITS | {"Data/Train/Glioma/broken.png": b"0123456789" * 100})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"0123456789") + 5] ^= 1
+    path.write_bytes(data)
+    dataset = run_import(create_import(path=path))
+    assert [entry["file"] for entry in dataset.skipped] == ["Data/Train/Glioma/broken.png"]
+    assert dataset.n_images == 18
+
+
 def test_statistics_are_measured_per_class(tiny_dataset: object) -> None:
     dataset = read_dataset("tiny")
     pixels = read_exploration(dataset)
@@ -99,6 +109,13 @@ def test_statistics_are_measured_per_class(tiny_dataset: object) -> None:
         ({f"A/{n}.png": b"x" for n in range(3)} | {f"B/{n}.png": b"x" for n in range(3)}, "None of 6 files"),
         ({f"Train/A/{n}.png": None for n in range(3)} | {f"Test/B/{n}.png": None for n in range(3)}, "none in train"),
         ({"readme.txt": b"x"}, "No class folders"),
+        (
+            {
+                f"{place}.png": None
+                for place in ("Train/A/1", "Train/B/1", "Test/A/2", "Test/A/3", "Test/B/2", "Test/B/3")
+            },
+            "too few pictures in train to set some aside for validation",
+        ),
     ],
 )
 def test_what_cannot_be_a_data_set_is_told_and_leaves_nothing(

@@ -39,6 +39,16 @@ def test_the_class_may_stand_above_the_split() -> None:
     assert found(["Glioma/train/1.jpg", "Glioma/test/2.jpg"]) == {("Glioma", "train"), ("Glioma", "test")}
 
 
+def test_a_stray_picture_beside_the_class_folders_makes_no_class() -> None:
+    places, outside = recognise_layout(["brain/Train/preview.png", "brain/Train/Glioma/1.png", "brain/Test/No/2.png"])
+    assert {place.class_name for place in places} == {"Glioma", "No"}
+    assert outside == ["brain/Train/preview.png"]
+
+
+def test_empty_parts_and_dots_are_no_folders() -> None:
+    assert found(["./A/1.png", ".//B/2.png"]) == {("A", None), ("B", None)}
+
+
 def test_spellings_of_one_class_become_one() -> None:
     paths = ["Train/No Tumor/1.jpg", "Train/No Tumor/2.jpg", "Test/no_tumor/3.jpg", "Test/NO-TUMOR/4.jpg"]
     assert {name for name, _ in found(paths)} == {"No Tumor"}

@@ -40,13 +40,19 @@ def test_the_report_is_that_of_scikit_learn(answers: tuple[np.ndarray, ...]) -> 
     assert np.array_equal(matrix, confusion_matrix(y_true, y_pred))
     expected = classification_report(y_true, y_pred, target_names=NAMES, output_dict=True)
     report = compute_report(matrix, NAMES)
-    rows = report | {name.replace("_", " "): row for name, row in compute_averages(report).items()}
+    rows = report | {name.replace("_", " "): row for name, row in compute_averages(report, matrix).items()}
     for name, row in rows.items():
         assert row["f1"] == pytest.approx(expected[name]["f1-score"])
         assert row["precision"] == pytest.approx(expected[name]["precision"])
         assert row["recall"] == pytest.approx(expected[name]["recall"])
         assert row["support"] == expected[name]["support"]
     assert compute_accuracy(y_true, y_pred) == pytest.approx(expected["accuracy"])
+
+
+def test_a_class_that_does_not_occur_does_not_lower_the_average() -> None:
+    y_true = np.array([0, 1, 0, 1])
+    matrix = compute_confusion_matrix(y_true, y_true, 3)
+    assert compute_averages(compute_report(matrix, NAMES), matrix)["macro_avg"]["f1"] == 1.0
 
 
 def test_the_loss_is_that_of_scikit_learn(answers: tuple[np.ndarray, ...]) -> None:

@@ -108,6 +108,26 @@ def test_a_run_lends_its_weights_only_to_its_own_architecture(finished_run: Run,
         create_run(dataset, make_config(dataset, "mobilenet_v2", {"weights": finished_run.run_id}))
 
 
+def test_the_best_run_is_of_the_real_data_set_trained_on_last(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from core.runs import best_run
+
+    monkeypatch.setattr(Run, "has_scores", True)
+    runs = []
+    for at, (dataset_id, synthetic, accuracy) in enumerate(
+        [("real", False, 0.9), ("real", False, 0.8), ("sample", True, 1.0), ("older", False, 0.99)]
+    ):
+        run = make_run("finished", queued_at=float(-at))
+        metrics = {"synthetic": synthetic, "validation": {"accuracy": accuracy}}
+        runs.append(replace(run, config=run.config.model_copy(update={"dataset_id": dataset_id}), metrics=metrics))
+    assert best_run(runs) is runs[0]
+    assert best_run(runs[2:3]) is runs[2]
+    assert best_run([]) is None
+
+
 def test_the_status_has_what_the_contract_promises(running_run: Run) -> None:
     import json
 

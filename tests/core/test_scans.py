@@ -151,6 +151,11 @@ def test_a_dicom_window_is_applied_and_one_of_width_zero_is_not() -> None:
     assert np.abs(unwindowed.astype(int) - grey_ramp()).max() <= 2
 
 
+def test_a_rescaled_dicom_does_not_wrap() -> None:
+    data = dicom_bytes(grey_ramp().astype(np.uint16), BitsStored=8, HighBit=7, RescaleSlope=2, RescaleIntercept=0)
+    assert np.abs(decode_scan(data, "scan.dcm").pixels.astype(int) - grey_ramp()).max() <= 2
+
+
 def test_no_message_quotes_a_patient_tag() -> None:
     data = dicom_bytes(grey_ramp().astype(np.uint16), PixelData=b"\0\0")
     with pytest.raises(ScanError) as caught:
