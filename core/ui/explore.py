@@ -58,7 +58,7 @@ def _render_numbers(dataset: Dataset) -> None:
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
-                width=152,
+                width=140,
                 height="stretch",
             )
 

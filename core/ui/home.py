@@ -33,9 +33,9 @@ def render_numbers(datasets: list[Dataset], runs: list[Run]) -> None:
     best = best_run(runs)
     alive = sum(run.status.is_alive for run in runs)
     with st.container(horizontal=True):
-        st.metric("Data sets", len(datasets), border=True, width=160, height="stretch")
+        st.metric("Data sets", len(datasets), border=True, width=150, height="stretch")
         scans = sum(dataset.n_images for dataset in datasets)
-        st.metric("Scans", f"{scans:,}", border=True, width=160, height="stretch")
+        st.metric("Scans", f"{scans:,}", border=True, width=150, height="stretch")
         running = f"{alive} running or waiting" if alive else None
         st.metric(
             "Runs",
@@ -44,7 +44,7 @@ def render_numbers(datasets: list[Dataset], runs: list[Run]) -> None:
             delta_color="off",
             delta_arrow="off",
             border=True,
-            width=200,
+            width=150,
             height="stretch",
         )
         score = best.score("validation") if best else None
@@ -55,7 +55,7 @@ def render_numbers(datasets: list[Dataset], runs: list[Run]) -> None:
             delta_color="off",
             delta_arrow="off",
             border=True,
-            width=290,
+            width=250,
             height="stretch",
         )
 

@@ -143,7 +143,7 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
     with st.container(horizontal=True):
         for label, value, note, line in cells:
             st.metric(
-                label, value, note, delta_color="off", delta_arrow="off", border=True, width=152, height="stretch",
+                label, value, note, delta_color="off", delta_arrow="off", border=True, width=140, height="stretch",
                 chart_data=line if line and len(line) > 1 else None,
             )  # fmt: skip
 

@@ -67,7 +67,7 @@ def _render_numbers(run: Run) -> None:
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
-                width=152,
+                width=140,
                 height="stretch",
             )
 
