@@ -25,7 +25,6 @@ from core.files import read_json, write_json
 from core.settings import PROJECT, settings_environment
 
 ALIVE = ("queued", "running", "stopping", "paused")
-ENDED = ("stopped", "finished", "failed", "interrupted")
 START_GRACE = 20.0  # seconds in which a started process must have taken its lock
 
 

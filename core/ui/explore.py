@@ -66,7 +66,7 @@ def _render_numbers(dataset: Dataset) -> None:
 def _render_counts(dataset: Dataset) -> None:
     with st.container(border=True):
         st.subheader("Scans per split and class", anchor=False)
-        chart, table = st.columns([1, 1])
+        chart, table = st.columns([2, 3])
         with chart:
             figure = charts.plot_split_counts(dataset.splits, dataset.class_names)
             st.plotly_chart(

@@ -22,7 +22,7 @@ def render_gallery(dataset: Dataset) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.selectbox("Split", ["all", *SPLITS], format_func=str.capitalize, key="gallery_split", width=150)
         label = st.selectbox("Class", [None, *dataset.class_names], format_func=_or_all, key="gallery_class", width=220)
-        zoom = st.segmented_control("Size", [SMALL, LARGE], default=SMALL, key="gallery_size", required=True) or SMALL
+        zoom = st.radio("Size", [SMALL, LARGE], key="gallery_size", horizontal=True)
     if split != "all":
         frame = frame[frame["split"] == split]
     if label is not None:

@@ -7,7 +7,6 @@ COLOURS = ("#4C6EF5", "#D9730D", "#0CA678", "#C2358F", "#8A63F0", "#0C8599", "#B
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "cross", "triangle-up", "star")
 TRAIN, VALIDATION, TEST = COLOURS[0], COLOURS[1], COLOURS[2]
-SPLIT_COLOURS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 NEUTRAL = "#8A93A6"
 
 

@@ -26,22 +26,21 @@ def render_scores(run: Run) -> None:
         shell.synthetic_note()
     _render_numbers(run)
     _render_learning(run)
-    split = st.segmented_control(
+    split = st.radio(
         "Split",
         ["test", "validation"],
-        default="test",
         key="scored_split",
         format_func=str.capitalize,
-        required=True,
+        horizontal=True,
         help="The validation scans chose the best epoch, so their score is a little too good. The test scans did not.",
     )
-    predictions = cached.predictions(run, split or "test")
+    predictions = cached.predictions(run, split)
     if not predictions.files:
         st.info(f"There are no {split} scans in this data set.", icon=":material/info:")
         return
     summary = summarise(predictions)
     _render_confusion(run, predictions, np.array(summary["confusion_matrix"]))
-    _render_report(run, predictions, summary, split or "test")
+    _render_report(run, predictions, summary, split)
 
 
 def _render_numbers(run: Run) -> None:
@@ -98,13 +97,8 @@ def _render_confusion(run: Run, predictions: Predictions, matrix: np.ndarray) ->
     names = predictions.class_names
     with st.container(border=True):
         st.subheader("Confusion matrix", anchor=False)
-        unit = st.segmented_control(
-            "Numbers",
-            [_COUNTS, _PERCENT],
-            default=_COUNTS,
-            key="confusion_unit",
-            required=True,
-            label_visibility="collapsed",
+        unit = st.radio(
+            "Numbers", [_COUNTS, _PERCENT], key="confusion_unit", horizontal=True, label_visibility="collapsed"
         )
         chart, pictures = st.columns([1, 1])
         with chart:

@@ -116,7 +116,8 @@ def show_section(slug: str, *, default: str = "") -> None:
 def remember(kind: str, chosen: str) -> None:
     """Select a data set or run (kind "dataset" or "run") for this page's next rerun and for other pages."""
     st.session_state[f"_chosen_{kind}"] = chosen
-    st.query_params[kind] = chosen
+    if st.query_params.get(kind) != chosen:
+        st.query_params[kind] = chosen
 
 
 def enter_page(page: str) -> bool:
