@@ -54,8 +54,6 @@ with shell.page("train"):
         shell.empty_state("There is no run yet. Choose a network and start one.", "train", "Configure a training")
     elif view == "live":
         alive = next((run for run in runs if run.status.is_alive), None)
-        run = selection.choose_run(runs, default=alive)
-        selection.remember("run", run.run_id)  # in the address, so that it finds this run again
-        render_live(run)
+        render_live(selection.choose_run(runs, default=alive))
     else:
         render_history(runs)

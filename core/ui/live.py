@@ -167,8 +167,8 @@ def _render_progress(run: Run) -> None:
     elif run.state != "queued":
         st.progress(0.0, text=f"{message}…")
     st.caption(
-        "It goes on if you leave this page, reload it or close the tab; this address finds it again. Stop ends it "
-        "after the current batch: the best epoch's model is kept and scored."
+        "It goes on if you leave this page, reload it or close the tab; History finds it again. Stop ends it after "
+        "the current batch: the best epoch's model is kept and scored."
     )
 
 
