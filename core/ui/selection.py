@@ -6,6 +6,7 @@ really changes, because each write is an entry in the browser's history; the def
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import streamlit as st
@@ -20,12 +21,14 @@ _OF_ONE_PAGE = (
     "_url_dataset",
     "_url_run",
     "_view_seen",
-    "_view_clicked",
+    "_view_picked",
+    "_view_echoes",
     "runs",
     "_runs_seen",
     "_decoded",
     "_predicted",
 )
+_ECHO_SECONDS = 5.0  # the longest that the menu takes to answer a resync
 PAGE = "_page"  # key of the page that was drawn last in this tab
 
 
@@ -96,13 +99,29 @@ def choose_section(sections: dict[str, tuple[str, str]]) -> str:
         },
     )
     st.session_state["_view_seen"] = current
-    clicked = slugs[titles.index(picked)] if picked in titles else current
-    if seen == current and clicked != current and clicked != st.session_state.get("_view_clicked"):
-        st.session_state["_view_clicked"] = clicked
-        show_section(clicked, default=slugs[0])
+    chosen = slugs[titles.index(picked)] if picked in titles else current
+    was_moved = seen != current
+    if _is_click(chosen, current, was_moved=was_moved):
+        show_section(chosen, default=slugs[0])
         st.rerun()
-    st.session_state["_view_clicked"] = clicked
     return current
+
+
+def _is_click(chosen: str, current: str, *, was_moved: bool) -> bool:
+    """Whether the menu's value is a click, and not the echo of our own resync after Back or Forward.
+
+    An echo comes with a later rerun; after two quick steps through the history it may even come late.
+    """
+    echoes: dict[str, float] = st.session_state.setdefault("_view_echoes", {})
+    before = st.session_state.get("_view_picked", current)
+    st.session_state["_view_picked"] = chosen
+    if was_moved and chosen != current:
+        echoes[current] = time.time()
+        return False
+    if chosen in (current, before):
+        echoes.pop(chosen, None)
+        return False
+    return time.time() - echoes.pop(chosen, 0.0) > _ECHO_SECONDS
 
 
 def show_section(slug: str, *, default: str = "") -> None:
