@@ -217,5 +217,5 @@ def test_a_data_set_is_deleted_after_asking_and_kept_while_runs_need_it(
     for run in list_runs():
         delete_run(run.run_id)
     click(page, "confirm_delete_dataset")
-    expect(page.get_by_text("No data at hand?")).to_be_visible()
-    assert list_datasets() == []
+    wait_for(lambda: list_datasets() == [])
+    expect(page.locator(".st-key-delete_dataset")).to_have_count(0)
