@@ -15,6 +15,7 @@ from core.datasets import Dataset
 from core.runs import Run
 from core.scans import fit_scan
 from core.ui import cached
+from core.ui.selection import say_again
 from core.ui.text import count, plain
 from core.weights import find_imagenet_weights, how_to_get
 
@@ -23,6 +24,7 @@ _PREVIEWS = 5
 
 def choose_architecture() -> Architecture:
     """The networks as radio buttons, each with what it is good for."""
+    say_again("architecture")
     key = st.radio(
         "Architecture",
         list(ARCHITECTURES),
@@ -44,6 +46,7 @@ def choose_weights(architecture: Architecture, runs: list[Run]) -> str | None:
         "imagenet-download": "ImageNet weights, downloaded by Keras",
         "random": "Random weights",
     }
+    say_again(f"weights_{architecture.key}")
     chosen = str(
         st.selectbox(
             "Start from",
@@ -72,6 +75,7 @@ def choose_settings(dataset: Dataset, architecture: Architecture, weights: str) 
             for name in names:
                 key = _key(dataset.dataset_id, architecture.key, name)
                 st.session_state.setdefault(key, getattr(defaults, name))
+                say_again(key)
                 values[name] = _widget(fields[name], getattr(defaults, name), key)
     return make_config(dataset, architecture.key, values)
 

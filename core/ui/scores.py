@@ -12,7 +12,7 @@ from core.curves import describe_convergence, describe_overfitting
 from core.evaluation import Predictions, summarise
 from core.history import read_history
 from core.runs import Run, dataset_of
-from core.ui import cached, charts, shell
+from core.ui import cached, charts, selection, shell
 from core.ui.gallery import render_scans
 from core.ui.text import count, decimal, percent, plain
 
@@ -140,6 +140,8 @@ def _start_at_worst_cell(matrix: np.ndarray, names: list[str]) -> None:
 def _render_cell(run: Run, predictions: Predictions) -> None:
     names = predictions.class_names
     true_box, predicted_box = st.columns(2)
+    for key in ("cell_true", "cell_predicted"):
+        selection.say_again(key)
     true = true_box.selectbox("True class", names, key="cell_true")
     predicted = predicted_box.selectbox("Predicted class", names, key="cell_predicted")
     mask = (predictions.y_true == names.index(true)) & (predictions.y_pred == names.index(predicted))

@@ -132,6 +132,16 @@ def show_section(slug: str, *, default: str = "") -> None:
         st.query_params["view"] = slug
 
 
+def say_again(key: str) -> None:
+    """Send a widget's value to the browser in every run, before the widget is drawn.
+
+    A value that we set is sent once only; if that run is cut short by the next one, the browser would go on showing the
+    default while the script has the value.
+    """
+    if key in st.session_state:
+        st.session_state[key] = st.session_state[key]
+
+
 def remember(kind: str, chosen: str) -> None:
     """Select a data set or run (kind "dataset" or "run") for this page's next rerun and for other pages."""
     st.session_state[f"_chosen_{kind}"] = chosen
@@ -161,6 +171,7 @@ def _choose(kind: str, ids: list[str], label: str, title: Callable[[str], str]) 
     elif st.session_state.get(kind) not in ids:
         remembered = st.session_state.get(chosen_key)
         st.session_state[kind] = remembered if remembered in ids else ids[0]
+    say_again(kind)
     chosen = str(st.selectbox(label, ids, key=kind, format_func=title))
     st.session_state[chosen_key] = chosen
     if chosen != (in_url or ids[0]):

@@ -167,6 +167,17 @@ def test_back_and_forward_follow_the_sections(finished_run: Run, open_tab: OpenT
     expect(page.locator(".st-key-runs_table")).to_be_visible()
 
 
+def test_the_settings_of_a_run_come_back_into_the_form(finished_run: Run, open_tab: OpenTab) -> None:
+    page = open_tab(f"/Train?view=live&run={finished_run.run_id}")
+    click(page, "train_again")
+    settings = {"epochs": "2", "batch_size": "8", "learning_rate": "0.00100"}
+    for name, value in settings.items():
+        expect(page.locator(f".st-key-setting_tiny_custom_cnn_{name} input")).to_have_value(value)
+    page.reload()
+    expect(page.locator(".st-key-setting_tiny_custom_cnn_batch_size input")).to_have_value("8")
+    expect(page.locator(".st-key-setting_tiny_custom_cnn_epochs input")).to_have_value("15")
+
+
 def test_a_click_on_a_confusion_cell_shows_its_scans(finished_run: Run, open_tab: OpenTab) -> None:
     page = open_tab(f"/Evaluate?run={finished_run.run_id}")
     chart = page.locator(".st-key-confusion .nsewdrag").first
