@@ -70,9 +70,8 @@ def train(run: Run, job: Job, worker_started: float) -> str:
         shutil.rmtree(cache, ignore_errors=True)
     checkpoint.restore()
     job.report("Saving the model")
-    kept = build_network(
-        config, len(dataset.class_names)
-    )  # without what training hangs on a model: exports 8 times faster
+    # A fresh network is free of what training hangs on a model, and exports eight times faster.
+    kept = build_network(config, len(dataset.class_names))
     kept.model.set_weights(network.model.get_weights())
     export_network(kept, run.folder)
     job.report("Scoring validation and test pictures")
