@@ -18,7 +18,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from core import jobs
+from core import jobs, signatures
 from core.archives import Source, open_source
 from core.datasets import Dataset, Picture, compute_fingerprint, count_splits, read_dataset, write_manifest
 from core.errors import DatasetError, StudioError, storage_errors
@@ -143,13 +143,15 @@ def _import(
         places, skipped = find_places(source)
         pictures: list[Picture] = []
         sums: dict[str, PixelSums] = {}
-        for done, result in enumerate(take_all(source, places, staging), start=1):
-            if isinstance(result, Taken):
-                pictures.append(result.picture)
-                sums.setdefault(result.picture.label, PixelSums()).add(result.sums)
-            else:
-                skipped.append(result)
-            _report(job, done, len(places), started, on_progress)
+        with (staging / signatures.FILE).open("wb") as signature_file:
+            for done, result in enumerate(take_all(source, places, staging), start=1):
+                if isinstance(result, Taken):
+                    pictures.append(result.picture)
+                    sums.setdefault(result.picture.label, PixelSums()).add(result.sums)
+                    signature_file.write(signatures.shrink(result.sums.pictures).tobytes())
+                else:
+                    skipped.append(result)
+                _report(job, done, len(places), started, on_progress)
         pictures, dataset = _describe(request, pictures, skipped, source.litter, started)
         write_manifest(staging / "manifest.csv", pictures)
         write_exploration(staging, [sums[name] for name in dataset.class_names])
