@@ -80,15 +80,18 @@ class Job:
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[Job]:
+def hold(folder: Path, timeout: float = 5.0) -> Iterator[Job]:
     """Take the job's lock, say who runs it, and let go of it at the end.
+
+    Args:
+        timeout: seconds to wait for the lock; at least a moment, because a reader may hold it while it looks.
 
     Raises:
         StudioError: another process runs this job.
     """
     lock = FileLock(folder / "lock")
     try:
-        lock.acquire(timeout=5)  # a reader may hold it for a moment while it looks
+        lock.acquire(timeout=timeout)
     except Timeout:
         raise StudioError(f"{folder.name} is already run by another process. Wait for its end or stop it.") from None
     try:

@@ -1,0 +1,230 @@
+"""What is wrong with a data set as a whole: twins, leaks, label conflicts, patients on both sides, quality, shortcuts.
+
+Positions are those of the manifest. The result lies in the data set's folder (`audit/result.json`); `core.auditing`
+makes it and reads it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations, islice
+from typing import Any
+
+import numpy as np
+
+from core.datasets import Dataset, Picture, read_manifest
+from core.likeness import SYMMETRIES
+from core.quality import find_problems
+from core.shortcuts import Shortcut, probe_shortcuts
+from core.signatures import read_detail, read_signatures
+from core.twins import Twin, find_twins
+
+# Splits whose pictures training or the choice of the best epoch has seen before a split is scored.
+SEEN_BEFORE = {"validation": ("train",), "test": ("train", "validation")}
+MOST_CONFLICTS = 10_000  # pairs that are listed; their number is always told
+_CHANGED_BRIGHTNESS = 4.0  # grey levels from which a change is worth a word
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """The result of an audit.
+
+    Attributes:
+        fingerprint: of the data set that was audited.
+        n_distinct: pictures when twins count as one.
+        twins: verified pairs, enough to connect every group.
+        groups: positions of each group of twins, two or more.
+        leaks: per scored split the pictures with a twin in a split that was seen before.
+        label_conflicts: pairs of twins with different classes (at most `MOST_CONFLICTS`), `n_label_conflicts` in all.
+        patients: number of patients known, and positions per scored split of pictures whose patient was seen before.
+        quality: (position, sentence) of single pictures.
+        imbalance: largest ÷ smallest class in train.
+    """
+
+    fingerprint: str
+    n_images: int
+    n_distinct: int
+    twins: list[Twin]
+    groups: list[list[int]]
+    leaks: dict[str, list[int]]
+    label_conflicts: list[tuple[int, int]]
+    n_label_conflicts: int
+    n_patients: int
+    patient_leaks: dict[str, list[int]]
+    quality: list[tuple[int, str]]
+    imbalance: float
+    shortcuts: list[Shortcut]
+    seconds: float
+
+    @property
+    def n_leaks(self) -> int:
+        """Pictures of validation and test with a twin that was seen before."""
+        return sum(map(len, self.leaks.values()))
+
+    @property
+    def n_patient_leaks(self) -> int:
+        """Pictures of validation and test whose patient was seen before."""
+        return sum(map(len, self.patient_leaks.values()))
+
+
+def audit_dataset(dataset: Dataset, report: Report | None = None) -> Audit:
+    """Audit a data set.
+
+    Args:
+        report: told a sentence, the number done and their total.
+
+    Raises:
+        DatasetError: its files are damaged.
+    """
+    started = time.perf_counter()
+    say = report or (lambda message, done, total: None)
+    say("Reading the pictures' signatures", 0, 1)
+    pictures = read_manifest(dataset)
+    signatures = read_signatures(dataset)
+    detail = lru_cache(maxsize=1024)(lambda at: read_detail(dataset, pictures[at]))
+    twins, groups = find_twins(
+        signatures,
+        [picture.pixels for picture in pictures],
+        detail,
+        lambda done, total: say("Comparing pictures that look alike", done, total),
+    )
+    say("Looking at single pictures", 0, 1)
+    contrasts = np.concatenate(
+        [signatures[at : at + 512].std(axis=(1, 2), dtype=np.float32) for at in range(0, len(pictures), 512)]
+    )
+    quality = find_problems(dataset, pictures, contrasts) + _find_duplicates(pictures, groups)
+    say("Trying shortcuts", 0, 1)
+    members = collect_groups(groups)
+    n_conflicts, conflicts = _find_conflicts(pictures, members)
+    patients = [picture.group for picture in pictures]
+    train = [n for n in dataset.splits["train"].values() if n]
+    return Audit(
+        fingerprint=dataset.fingerprint,
+        n_images=len(pictures),
+        n_distinct=int(groups.max(initial=-1)) + 1,
+        twins=twins,
+        groups=members,
+        leaks=find_leaks([picture.split for picture in pictures], groups.tolist()),
+        label_conflicts=conflicts,
+        n_label_conflicts=n_conflicts,
+        n_patients=len(set(patients) - {""}),
+        patient_leaks=find_leaks([picture.split for picture in pictures], patients),
+        quality=sorted(quality),
+        imbalance=max(train) / min(train) if train else 1.0,
+        shortcuts=probe_shortcuts(pictures, signatures, groups),
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+def find_leaks(splits: list[str], groups: list[Any]) -> dict[str, list[int]]:
+    """Positions per scored split of pictures with a member of their group in a split that was seen before.
+
+    Args:
+        splits: split of each picture.
+        groups: group of each; "" stands alone.
+    """
+    splits_of: dict[Any, set[str]] = defaultdict(set)
+    for split, group in zip(splits, groups, strict=True):
+        splits_of[group].add(split)
+    return {
+        scored: [
+            at
+            for at, (split, group) in enumerate(zip(splits, groups, strict=True))
+            if split == scored and group != "" and not splits_of[group].isdisjoint(seen)
+        ]
+        for scored, seen in SEEN_BEFORE.items()
+    }
+
+
+def collect_groups(groups: np.ndarray) -> list[list[int]]:
+    """Positions of each group of two or more, from the group of each picture."""
+    order = np.argsort(groups, kind="stable")
+    edges = np.flatnonzero(np.diff(groups[order])) + 1
+    return [part.tolist() for part in np.split(order, edges) if len(part) > 1]
+
+
+def describe_difference(twin: Twin, first: Picture, second: Picture) -> str:
+    """What differs between two twins, in words."""
+    if twin.copied:
+        return "the same pixels"
+    words = [SYMMETRIES[twin.symmetry][1]] if twin.symmetry else []
+    if sorted((first.width, first.height)) != sorted((second.width, second.height)):
+        words.append(f"resized ({first.width}×{first.height} and {second.width}×{second.height})")
+    if twin.brightness >= _CHANGED_BRIGHTNESS:
+        words.append(f"brightness changed by {twin.brightness:.0f} grey levels")
+    return ", ".join(words) or "re-encoded"
+
+
+def describe_audit(dataset: Dataset, audit: Audit) -> dict[str, Any]:
+    """The contract's JSON for an audit."""
+    pictures = read_manifest(dataset)
+    files = [picture.file for picture in pictures]
+
+    def leak(split: str) -> dict[str, Any]:
+        found = audit.leaks[split]
+        by_class = dict.fromkeys(dataset.class_names, 0)
+        for at in found:
+            by_class[pictures[at].label] += 1
+        return {"n": len(found), "files": [files[at] for at in found], "by_class": by_class}
+
+    return {
+        "dataset_id": dataset.dataset_id,
+        "n_images": audit.n_images,
+        "n_distinct": audit.n_distinct,
+        "groups": [[files[at] for at in group] for group in audit.groups],
+        "leaks": {split: leak(split) for split in SEEN_BEFORE},
+        "label_conflicts": [[files[first], files[second]] for first, second in audit.label_conflicts],
+        "n_label_conflicts": audit.n_label_conflicts,
+        "quality": [{"file": files[at], "problem": problem} for at, problem in audit.quality]
+        + [{"file": entry["file"], "problem": f"Left out: {entry['reason']}"} for entry in dataset.skipped],
+        "pairs": [
+            {
+                "files": [files[twin.first], files[twin.second]],
+                "differs": describe_difference(twin, pictures[twin.first], pictures[twin.second]),
+                "alike": round(twin.alike, 5),
+            }
+            for twin in audit.twins
+        ],
+        "patients": {
+            "n": audit.n_patients,
+            "leaks": {split: {"n": len(found)} for split, found in audit.patient_leaks.items()},
+        },
+        "imbalance": round(audit.imbalance, 3),
+        "shortcuts": [
+            {"name": entry.name, "accuracy": entry.accuracy, "chance": entry.chance, "suspicious": entry.is_suspicious}
+            for entry in audit.shortcuts
+        ],
+        "seconds": audit.seconds,
+    }
+
+
+def _find_conflicts(pictures: list[Picture], groups: list[list[int]]) -> tuple[int, list[tuple[int, int]]]:
+    """Number of pairs of twins with different classes, and the first of them."""
+    n = 0
+    for group in groups:
+        counts: dict[str, int] = defaultdict(int)
+        for at in group:
+            counts[pictures[at].label] += 1
+        n += (len(group) ** 2 - sum(count**2 for count in counts.values())) // 2
+    mixed = (group for group in groups if len({pictures[at].label for at in group}) > 1)
+    pairs = (
+        pair for group in mixed for pair in combinations(group, 2) if pictures[pair[0]].label != pictures[pair[1]].label
+    )
+    return n, list(islice(pairs, MOST_CONFLICTS))
+
+
+def _find_duplicates(pictures: list[Picture], groups: np.ndarray) -> list[tuple[int, str]]:
+    """Pictures whose twin stands before them in the same split."""
+    first: dict[tuple[int, str], int] = {}
+    found = []
+    for at, (group, picture) in enumerate(zip(groups.tolist(), pictures, strict=True)):
+        other = first.setdefault((group, picture.split), at)
+        if other != at:
+            found.append((at, f"Duplicate within {picture.split}: the same picture as {pictures[other].file}."))
+    return found

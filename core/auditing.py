@@ -1,0 +1,131 @@
+"""Audits as jobs: `python -m core.auditing FOLDER`, where FOLDER is `data/DATASET/audit/`.
+
+The result is derived from an immutable data set, so it is made once and kept beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from core import jobs
+from core.audit import Audit, audit_dataset
+from core.datasets import Dataset, read_dataset
+from core.errors import StudioError, storage_errors
+from core.files import read_json, write_json
+from core.shortcuts import Shortcut
+from core.twins import Twin
+
+LOG = "audit.log"
+_FORMAT = 1  # raised when what an audit finds changes, so that older results are made anew
+
+
+class AuditStopped(StudioError):
+    """Somebody asked for the end of an audit."""
+
+
+def audit_folder(dataset: Dataset) -> Path:
+    """Folder of a data set's audit job and result."""
+    return dataset.folder / "audit"
+
+
+def read_audit(dataset: Dataset) -> Audit | None:
+    """The stored audit, or None where there is none (yet), or it is damaged or out of date."""
+    stored = read_json(audit_folder(dataset) / "result.json")
+    if stored is None or stored.pop("format", None) != _FORMAT or stored.get("fingerprint") != dataset.fingerprint:
+        return None
+    try:
+        stored["twins"] = [Twin(*entry) for entry in stored["twins"]]
+        stored["shortcuts"] = [Shortcut(**entry) for entry in stored["shortcuts"]]
+        for name in ("quality", "label_conflicts"):
+            stored[name] = [tuple(entry) for entry in stored[name]]
+        return Audit(**stored)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def start_audit(dataset: Dataset) -> Path:
+    """Run an audit in a process of its own; one that is under way or done is left alone."""
+    folder = _prepare(dataset)
+    if read_audit(dataset) is None and not jobs.read_status(folder).is_alive:
+        jobs.write_queued(folder)
+        jobs.launch("core.auditing", folder, LOG)
+    return folder
+
+
+def ensure_audit(dataset: Dataset, on_progress: Callable[[str, int, int], None] | None = None) -> Audit:
+    """The stored audit, else one that is made now, in this process.
+
+    Raises:
+        StudioError: the data set is damaged, the disk full, or the audit under way in another process does not end.
+    """
+    stored = read_audit(dataset)
+    return stored if stored is not None else run_audit(dataset, on_progress)
+
+
+def run_audit(dataset: Dataset, on_progress: Callable[[str, int, int], None] | None = None) -> Audit:
+    """Audit a data set in this process, and store the result.
+
+    Raises:
+        StudioError: the data set is damaged, the disk full, or another process does not end its audit.
+    """
+    folder = _prepare(dataset)
+    with jobs.hold(folder, timeout=600) as job:
+        stored = read_audit(dataset)  # another process may have made it while we waited
+        if stored is not None:
+            return stored
+        job.update(state="running", started_at=time.time(), message="Starting", error=None, progress={})
+        try:
+            audit = audit_dataset(dataset, _reporter(job, on_progress))
+            with storage_errors():
+                write_json(folder / "result.json", {"format": _FORMAT} | _to_json(audit))
+        except BaseException as error:
+            expected = isinstance(error, StudioError)
+            line = str(error) if expected else f"Unexpected error: {type(error).__name__}: {error}"
+            job.end("stopped" if isinstance(error, AuditStopped) else "failed", error=line)
+            raise
+        job.end("finished")
+        return audit
+
+
+def _prepare(dataset: Dataset) -> Path:
+    folder = audit_folder(dataset)
+    with storage_errors():
+        folder.mkdir(exist_ok=True)
+        (folder / "stop").unlink(missing_ok=True)
+        if not (folder / "status.json").exists():
+            jobs.write_queued(folder)
+    return folder
+
+
+def _reporter(job: jobs.Job, on_progress: Callable[[str, int, int], None] | None) -> Callable[[str, int, int], None]:
+    started = time.time()
+
+    def report(message: str, done: int, total: int) -> None:
+        if job.stop_requested():
+            raise AuditStopped("The audit was cancelled. Start it again when you want it.")
+        left = (time.time() - started) / done * (total - done) if done else None
+        job.report(message, done=done, total=total, seconds_left=left)
+        if on_progress:
+            on_progress(message, done, total)
+
+    return report
+
+
+def _to_json(audit: Audit) -> dict[str, object]:
+    twins = [
+        (twin.first, twin.second, twin.symmetry, round(twin.alike, 6), twin.copied, round(twin.brightness, 2))
+        for twin in audit.twins
+    ]
+    stored = {name: getattr(audit, name) for name in audit.__dataclass_fields__}
+    return stored | {"twins": twins, "shortcuts": [asdict(entry) for entry in audit.shortcuts]}
+
+
+if __name__ == "__main__":
+    try:
+        run_audit(read_dataset(Path(sys.argv[1]).parent.name))
+    except StudioError as error:
+        sys.exit(str(error))

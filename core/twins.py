@@ -1,0 +1,174 @@
+"""Twins: files that show the same picture, also mirrored, turned, re-encoded, resized or a little brighter.
+
+Three steps, each on far fewer pairs than the one before:
+
+1. *Candidates*: of every picture a few numbers that no mirror image or quarter turn changes, and in a k-d tree of them
+   its nearest neighbours. Cost grows with n log n. Twins whose lowest frequencies differ little cannot be missed,
+   because taking magnitudes and sorting never makes a distance larger.
+2. *Symmetry*: which of the eight mirror images and turns of one signature correlates best with the other.
+3. *Verification* on the pixels (`core.likeness.compare`), first of the signatures, then of the pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.likeness import SYMMETRIES, align, compare, compute_invariants
+from core.settings import read_settings
+
+NEIGHBOURS = 16  # nearest neighbours that are looked at per picture and round
+RADIUS = 0.09  # largest distance of candidates; pictures have length 1
+_MIN_CONTRAST = 2.0  # standard deviation in grey levels below which a picture is blank and has no twins but copies
+_SLACK = 3.0  # signatures are coarse: they only rule out what is far from a twin
+_CHUNK = 512  # pairs or pictures that are worked on at a time: memory stays flat
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A verified pair of pictures, by their positions.
+
+    Attributes:
+        symmetry: index into `SYMMETRIES`: how the second has to be changed to lie on the first.
+        alike: share of the variance of one that the other explains, 0 to 1; 1 for the same pixels.
+        copied: the decoded pixels are the same.
+        brightness: mean change of the grey levels from one to the other.
+    """
+
+    first: int
+    second: int
+    symmetry: int
+    alike: float
+    copied: bool
+    brightness: float
+
+
+def find_twins(
+    signatures: np.ndarray,
+    hashes: list[str],
+    read_detail: Callable[[int], np.ndarray],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Twin], np.ndarray]:
+    """Find all twins.
+
+    Args:
+        signatures: uint8 (n, side, side), may be mapped.
+        hashes: of the decoded pixels, n of them; equal ones are copies.
+        read_detail: gives a picture as uint8 (128, 128) by its position; called from several threads.
+        on_progress: told how many candidate pairs of a round were judged, and of how many.
+
+    Returns:
+        The pairs that were verified (enough to connect every group, not every pair within one), and the group of each
+        picture: int (n,), numbered from 0 in the order of appearance.
+    """
+    twins = _find_copies(hashes)
+    groups = connect(len(hashes), twins)
+    judged = np.zeros((0, 2), dtype=int)
+    while True:
+        # One picture stands for each group, so that many copies of one do not hide its other neighbours.
+        stands_for = np.unique(groups, return_index=True)[1]
+        pairs = _without(_find_candidates(stands_for, signatures), judged, len(hashes))
+        judged = np.concatenate([judged, pairs])
+        found = _judge(pairs, signatures, read_detail, on_progress)
+        twins += found
+        merged = connect(len(hashes), twins)
+        if not found or merged.max(initial=0) == groups.max(initial=0):
+            return twins, merged
+        groups = merged
+
+
+def connect(n: int, twins: list[Twin]) -> np.ndarray:
+    """Number the groups that pairs make of n pictures: int (n,), in the order of appearance."""
+    return connect_pairs(n, np.array([(twin.first, twin.second) for twin in twins], dtype=int).reshape(-1, 2))
+
+
+def connect_pairs(n: int, pairs: np.ndarray) -> np.ndarray:
+    """Number the connected components of n points and pairs of them, int (m, 2): int (n,), in order of appearance."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    labels = connected_components(links, directed=False)[1] if n else np.zeros(0, int)
+    first = np.unique(labels, return_index=True)[1]
+    order = np.empty(len(first), dtype=int)
+    order[np.argsort(first)] = np.arange(len(first))
+    return order[labels]
+
+
+def _find_copies(hashes: list[str]) -> list[Twin]:
+    first: dict[str, int] = {}
+    return [
+        Twin(first[pixels], at, 0, 1.0, copied=True, brightness=0.0)
+        for at, pixels in enumerate(hashes)
+        if first.setdefault(pixels, at) != at
+    ]
+
+
+def _without(pairs: np.ndarray, judged: np.ndarray, n: int) -> np.ndarray:
+    return pairs[~np.isin(pairs[:, 0] * n + pairs[:, 1], judged[:, 0] * n + judged[:, 1])]
+
+
+def _judge(
+    pairs: np.ndarray,
+    signatures: np.ndarray,
+    read_detail: Callable[[int], np.ndarray],
+    on_progress: Callable[[int, int], None] | None,
+) -> list[Twin]:
+    twins: list[Twin] = []
+    with ThreadPoolExecutor(read_settings().n_threads) as pool:
+        for done, chunk in _in_chunks(pairs):
+            likely = _align(chunk, signatures)
+            twins += [twin for twin in pool.map(lambda pair: _verify(*pair, read_detail), likely) if twin is not None]
+            if on_progress:
+                on_progress(done, len(pairs))
+    return twins
+
+
+def _find_candidates(members: np.ndarray, signatures: np.ndarray) -> np.ndarray:
+    """Pairs of neighbours: int (m, 2), each once."""
+    from scipy.spatial import KDTree
+
+    invariants, contrasts = [], []
+    for _, chunk in _in_chunks(members):
+        pictures = np.asarray(signatures[chunk])
+        invariants.append(compute_invariants(pictures))
+        contrasts.append(pictures.std(axis=(1, 2), dtype=np.float32))
+    clear = np.flatnonzero(np.concatenate(contrasts or [np.zeros(0)]) >= _MIN_CONTRAST)
+    if len(clear) < 2:
+        return np.zeros((0, 2), dtype=int)
+    points = np.concatenate(invariants)[clear]
+    neighbours = min(NEIGHBOURS + 1, len(points))
+    distances, found = KDTree(points).query(
+        points, k=neighbours, distance_upper_bound=RADIUS, workers=read_settings().n_threads
+    )
+    rows, columns = np.nonzero(np.isfinite(distances))
+    pairs = np.stack([rows, found[rows, columns]], axis=1)
+    pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+    return members[clear][pairs]
+
+
+def _align(pairs: np.ndarray, signatures: np.ndarray) -> list[tuple[int, int, int]]:
+    """Pairs that may be twins by their signatures, with the index of the symmetry."""
+    first, second = signatures[pairs[:, 0]], signatures[pairs[:, 1]]
+    symmetries, likely = align(first, second)
+    return [
+        (int(pairs[at, 0]), int(pairs[at, 1]), int(symmetries[at]))
+        for at in np.flatnonzero(likely)
+        if compare(first[at], SYMMETRIES[symmetries[at]][0](second[at]), slack=_SLACK)
+    ]
+
+
+def _verify(first: int, second: int, symmetry: int, read_detail: Callable[[int], np.ndarray]) -> Twin | None:
+    left = compare(read_detail(first), SYMMETRIES[symmetry][0](read_detail(second)))
+    if left is None:
+        return None
+    return Twin(first, second, symmetry, 1 - left.everywhere, copied=False, brightness=left.brightness)
+
+
+def _in_chunks(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    for at in range(0, len(values), _CHUNK):
+        chunk = values[at : at + _CHUNK]
+        yield at + len(chunk), chunk
