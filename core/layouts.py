@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 SPLITS = ("train", "validation", "test")
@@ -25,11 +26,12 @@ _SPLIT_WORDS = {
 
 @dataclass(frozen=True)
 class Place:
-    """What a path says about a picture. `split` is None where the folders do not say."""
+    """What is said about a picture. `split` is None where nothing says it; `patient` is an id, never to be shown."""
 
     path: str
     class_name: str
     split: str | None
+    patient: str | None = field(default=None, repr=False)
 
 
 def recognise_layout(paths: list[str]) -> tuple[list[Place], list[str]]:
@@ -43,8 +45,31 @@ def recognise_layout(paths: list[str]) -> tuple[list[Place], list[str]]:
     found = _by_split_folder(paths) if has_splits else _by_class_folder(paths)
     found = {path: place for path, place in found.items() if place[0].strip()}
     outside = [path for path in paths if path not in found]
-    spelling = _common_spelling([name for name, _ in found.values()])
-    return [Place(path, spelling[_key(name)], split) for path, (name, split) in found.items()], outside
+    return unify_classes(Place(path, name, split) for path, (name, split) in found.items()), outside
+
+
+def unify_classes(places: Iterable[Place]) -> list[Place]:
+    """Give classes whose names differ only in case or in the separator the spelling that most pictures have."""
+    places = list(places)
+    spelling = _common_spelling([place.class_name for place in places])
+    return [replace(place, class_name=spelling[class_key(place.class_name)]) for place in places]
+
+
+def class_key(name: str) -> str:
+    """What all spellings of a class have in common."""
+    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+
+
+def read_split_word(word: str) -> str | None:
+    """The split that a word such as `Val` or `TESTING` means; None if it means none."""
+    return _SPLIT_WORDS.get(word.strip().lower())
+
+
+def find_split(path: str) -> str | None:
+    """The split that the folders of a path say, the innermost first."""
+    folders = _folders(path)
+    at = _split_at(folders)
+    return None if at is None else read_split_word(folders[at])
 
 
 def _by_split_folder(paths: list[str]) -> dict[str, tuple[str, str | None]]:
@@ -55,7 +80,7 @@ def _by_split_folder(paths: list[str]) -> dict[str, tuple[str, str | None]]:
     for path, (folders, at) in placed.items():
         names = folders[at + 1 :][:1] if is_below else folders[:at][-1:]
         if names:
-            found[path] = (names[0], _SPLIT_WORDS[folders[at].strip().lower()])
+            found[path] = (names[0], find_split(path))
     return found
 
 
@@ -76,7 +101,7 @@ def _folders(path: str) -> list[str]:
 def _split_at(folders: list[str]) -> int | None:
     """Index of the innermost folder named like a split."""
     for at in range(len(folders) - 1, -1, -1):
-        if folders[at].strip().lower() in _SPLIT_WORDS:
+        if read_split_word(folders[at]) is not None:
             return at
     return None
 
@@ -84,9 +109,5 @@ def _split_at(folders: list[str]) -> int | None:
 def _common_spelling(names: list[str]) -> dict[str, str]:
     spelling: dict[str, str] = {}
     for name, _ in sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])):
-        spelling.setdefault(_key(name), name.strip())
+        spelling.setdefault(class_key(name), name.strip())
     return spelling
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
