@@ -39,7 +39,7 @@ def _import(options: argparse.Namespace) -> Any:
         path = Path(options.path).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise ArchiveError(f"The path {options.path!r} cannot be used ({error}). Check it.") from error
-    return _run_import(path=path, name=options.name)
+    return _run_import(path=path, name=options.name, patient_pattern=options.patient_pattern)
 
 
 def _sample(options: argparse.Namespace) -> Any:
@@ -188,6 +188,12 @@ def _build_parser() -> argparse.ArgumentParser:
     command = add("import", _import, "Import a ZIP or a folder as a data set.")
     command.add_argument("path")
     command.add_argument("--name", default="")
+    command.add_argument(
+        "--patient-pattern",
+        default="",
+        metavar="REGEX",
+        help="finds the id of a patient in the path of a picture, such as patient(\\d+); only a number is stored",
+    )
 
     add("datasets", _datasets, "List the data sets.")
 

@@ -11,7 +11,6 @@ import shutil
 import sys
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -19,18 +18,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from core import jobs, signatures
+from core.admission import check_classes, check_splits
 from core.archives import Source, open_source
 from core.datasets import Dataset, Picture, compute_fingerprint, count_splits, read_dataset, write_manifest
 from core.errors import DatasetError, StudioError, storage_errors
 from core.exploration import PixelSums, write_exploration
 from core.files import is_plain_name, read_json, slug, sync_folder, write_json
-from core.intake import Skipped, Taken, find_places, take_all
+from core.findings import find_places
+from core.grouping import Grouped, describe_leaks, group_pictures
+from core.intake import Taken, take_all
 from core.layouts import SPLITS
+from core.patients import check_pattern
 from core.samples import open_sample
 from core.settings import read_settings
 from core.splits import fill_splits
 
-MIN_PER_CLASS = 3
 _CHUNK = 2**20
 
 
@@ -44,6 +46,7 @@ def create_import(
     name: str = "",
     images_per_class: int | None = None,
     upload: BinaryIO | None = None,
+    patient_pattern: str = "",
 ) -> Path:
     """Make the folder of an import job, with what it is to do.
 
@@ -52,7 +55,12 @@ def create_import(
         name: name of the data set; by default that of the file.
         images_per_class: size of the synthetic sample, which is made if it is given.
         upload: a ZIP that is copied into the job's folder, in pieces.
+        patient_pattern: regular expression that finds the id of a patient in the path of a picture; empty for none.
+
+    Raises:
+        DatasetError: the pattern is no regular expression.
     """
+    check_pattern(patient_pattern)
     folder = imports_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     incoming = folder.with_name(f".new-{folder.name}")  # nobody takes it for a job while a long upload is copied
     with storage_errors():
@@ -62,7 +70,12 @@ def create_import(
                 path = folder / "upload.zip"
                 with (incoming / "upload.zip").open("wb") as file:
                     shutil.copyfileobj(upload, file, _CHUNK)
-            request = {"path": str(path) if path else None, "name": name, "images_per_class": images_per_class}
+            request = {
+                "path": str(path) if path else None,
+                "name": name,
+                "images_per_class": images_per_class,
+                "patient_pattern": patient_pattern,
+            }
             write_json(incoming / "request.json", request)
             jobs.write_queued(incoming)
             incoming.rename(folder)
@@ -140,19 +153,23 @@ def _import(
     with _open(request) as source, storage_errors():
         (staging / "images").mkdir(parents=True)
         (staging / "thumbnails").mkdir()
-        places, skipped = find_places(source)
+        found = find_places(source, request.get("patient_pattern"))
+        skipped = list(found.skipped)
         pictures: list[Picture] = []
+        patients: list[str | bytes | None] = []
         sums: dict[str, PixelSums] = {}
         with (staging / signatures.FILE).open("wb") as signature_file:
-            for done, result in enumerate(take_all(source, places, staging), start=1):
+            for done, result in enumerate(take_all(source, found.places, staging), start=1):
                 if isinstance(result, Taken):
                     pictures.append(result.picture)
+                    patients.append(result.patient)
                     sums.setdefault(result.picture.label, PixelSums()).add(result.sums)
                     signature_file.write(signatures.shrink(result.sums.pictures).tobytes())
                 else:
                     skipped.append(result)
-                _report(job, done, len(places), started, on_progress)
-        pictures, dataset = _describe(request, pictures, skipped, source.litter, started)
+                _report(job, done, len(found.places), started, on_progress)
+        grouped = group_pictures(found, pictures, patients, skipped, source.litter)
+        pictures, dataset = _describe(request, grouped, started)
         write_manifest(staging / "manifest.csv", pictures)
         write_exploration(staging, [sums[name] for name in dataset.class_names])
         return _settle(staging, dataset)
@@ -180,22 +197,20 @@ def _report(
         on_progress(done, total)
 
 
-def _describe(
-    request: dict[str, Any],
-    pictures: list[Picture],
-    skipped: list[Skipped],
-    litter: list[str],
-    started: float,
-) -> tuple[list[Picture], Dataset]:
+def _describe(request: dict[str, Any], grouped: Grouped, started: float) -> tuple[list[Picture], Dataset]:
     """Check the classes, give every picture its split, and say what the data set is."""
+    pictures = grouped.pictures
     class_names = sorted({picture.label for picture in pictures})
-    _check_classes(pictures, class_names, skipped)
+    check_classes(pictures, class_names, grouped.skipped)
     splits, notes = fill_splits(
-        [picture.split or None for picture in pictures], [picture.label for picture in pictures]
+        [picture.split or None for picture in pictures],
+        [picture.label for picture in pictures],
+        groups=[picture.group for picture in pictures],
     )
     pictures = [replace(picture, split=split) for picture, split in zip(pictures, splits, strict=True)]
+    notes = [*grouped.notes, *notes, *describe_leaks(pictures)]
     counts = count_splits(pictures, class_names)
-    _check_splits(counts)
+    check_splits(counts)
     synthetic = request.get("images_per_class") is not None
     path = Path(str(request.get("path") or "Synthetic sample"))
     if synthetic:
@@ -209,8 +224,8 @@ def _describe(
         class_names=class_names,
         n_images=len(pictures),
         splits=counts,
-        skipped=[asdict(entry) for entry in skipped],
-        litter=litter,
+        skipped=[asdict(entry) for entry in grouped.skipped],
+        litter=grouped.litter,
         notes=notes,
         fingerprint=compute_fingerprint(pictures),
         split_fingerprints={
@@ -221,38 +236,6 @@ def _describe(
         source="sample" if synthetic else "folder" if path.is_dir() else "zip",
         synthetic=synthetic,
     )
-
-
-def _check_classes(pictures: list[Picture], class_names: list[str], skipped: list[Skipped]) -> None:
-    if not pictures:
-        reason = skipped[0].reason if skipped else "there were no files"
-        raise DatasetError(f"None of {len(skipped)} files could be read as a picture. The first one: {reason}")
-    if len(class_names) < 2:
-        raise DatasetError(
-            f"A classifier needs at least two classes; only {class_names[0]!r} was found. "
-            "Put the pictures of each class into a folder of its own."
-        )
-    counts = Counter(picture.label for picture in pictures)
-    for name in class_names:
-        if counts[name] < MIN_PER_CLASS:
-            raise DatasetError(
-                f"Class {name!r} has {counts[name]} readable picture(s); at least {MIN_PER_CLASS} are needed for three "
-                "splits. Add pictures or remove the class."
-            )
-
-
-def _check_splits(counts: dict[str, dict[str, int]]) -> None:
-    for split, by_class in counts.items():
-        if not sum(by_class.values()):
-            raise DatasetError(
-                f"There are too few pictures in train to set some aside for {split}. Add pictures, or a {split} folder."
-            )
-    for name, n in counts["train"].items():
-        if not n:
-            raise DatasetError(
-                f"Class {name!r} has pictures in validation or test but none in train, so it cannot be learned. "
-                "Add some to the train folder, or remove the class."
-            )
 
 
 def _settle(staging: Path, dataset: Dataset) -> Dataset:

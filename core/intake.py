@@ -1,4 +1,4 @@
-"""Take the pictures of a source into a staging folder: found, decoded once, stripped, stored under names of ours.
+"""Take the pictures of a source into a staging folder: decoded once, stripped, stored under names of ours.
 
 Every picture is read by one thread from file to thumbnail; memory holds a few pictures at a time, however many come.
 """
@@ -10,7 +10,7 @@ import io
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +18,15 @@ from PIL import Image
 
 from core.archives import Entry, Source
 from core.datasets import Picture
-from core.errors import ArchiveError, DatasetError, ScanError
+from core.errors import ArchiveError, ScanError
 from core.exploration import PixelSums
+from core.findings import Skipped
 from core.jpegs import strip_jpeg
-from core.layouts import Place, recognise_layout
-from core.scans import DICOM_SUFFIXES, SUFFIXES, Scan, decode_scan, explain_refusal
+from core.layouts import Place
+from core.scans import Scan, decode_scan
 from core.settings import read_settings
 
 THUMBNAIL = 144  # longest side, in pixels: as wide as galleries show it, so that no page has to resize it
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that was not taken, and why."""
-
-    file: str
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,33 +35,7 @@ class Taken:
 
     picture: Picture
     sums: PixelSums
-
-
-def find_places(source: Source) -> tuple[list[tuple[Entry, Place]], list[Skipped]]:
-    """Find class and split of every entry that may be a picture.
-
-    Raises:
-        DatasetError: nothing lies in a class folder.
-    """
-    entries = {entry.path: entry for entry in source.entries}
-    candidates = [path for path in entries if _may_be_picture(path)]
-    places, outside = recognise_layout(candidates)
-    if not places:
-        received = ", ".join(repr(path) for path in list(entries)[:3]) or "nothing"
-        raise DatasetError(
-            "No class folders were found. Put the pictures of each class into a folder of its own, such as "
-            f"Train/Glioma/1.jpg or Glioma/1.jpg. Received: {received}."
-        )
-    skipped = [Skipped(path, "It lies in no class folder.") for path in outside]
-    skipped += [
-        Skipped(path, explain_refusal(path.rsplit("/", 1)[-1])) for path in entries if not _may_be_picture(path)
-    ]
-    return [(entries[place.path], place) for place in places], skipped
-
-
-def _may_be_picture(path: str) -> bool:
-    name = path.rsplit("/", 1)[-1].lower()
-    return "." not in name or name.endswith((*SUFFIXES, *DICOM_SUFFIXES))
+    patient: str | bytes | None = field(default=None, repr=False)  # in memory only; see core.grouping
 
 
 def take_all(source: Source, places: list[tuple[Entry, Place]], staging: Path) -> Iterator[Taken | Skipped]:
@@ -115,7 +82,7 @@ def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path
         pixels=_hash_pixels(scan),
     )
     _write_thumbnail(scan.pixels, staging / picture.thumbnail)
-    return Taken(picture, PixelSums.of(grey))
+    return Taken(picture, PixelSums.of(grey), place.patient or getattr(scan, "patient", None))
 
 
 def _to_png(pixels: np.ndarray) -> bytes:

@@ -9,6 +9,8 @@ import streamlit as st
 
 from core import importing, jobs
 from core.datasets import Dataset
+from core.errors import DatasetError
+from core.patients import check_pattern
 from core.samples import DEFAULT_IMAGES_PER_CLASS
 from core.settings import read_settings
 from core.ui import selection, shell
@@ -23,29 +25,60 @@ def render_import(datasets: list[Dataset]) -> None:
     _render_running()
     upload, other = st.columns(2)
     with upload:
-        _render_upload()
+        pattern = _render_patients()
+        _render_upload(pattern)
     with other:
         _render_sample()
-        _render_server_folder()
+        _render_server_folder(pattern)
     if datasets:
         _render_list(datasets)
 
 
-def _render_upload() -> None:
+def _render_patients() -> str | None:
+    """Ask for the pattern of patient ids; None while it cannot be used.
+
+    It stands above the form, not in it: a pattern that is wrong is told before the upload is sent off and gone.
+    """
+    with st.expander("Several pictures of one patient?", icon=":material/group:"):
+        st.caption(
+            "All pictures of a patient must stay on one side of the splits, or the score is too good. A column "
+            "`patient` in a labels.csv says whose they are; so can file names, by a pattern. Only a number is kept."
+        )
+        pattern = st.text_input(
+            "Pattern of the patient id in file names",
+            key="patient_pattern",
+            placeholder="by default none",
+            help=r"A regular expression; what stands in its brackets is the id. `patient(\d+)` finds 12 in "
+            r"`patient12_s3.png`; `sub-(\w+?)_` finds A7 in `sub-A7_t1.png`; `^([^/]+)/` takes the outermost folder.",
+        ).strip()
+        try:
+            check_pattern(pattern)
+        except DatasetError as error:
+            st.warning("This pattern cannot be used.", icon=":material/error:")
+            st.text(str(error))
+            return None
+    return pattern
+
+
+def _render_upload(pattern: str | None) -> None:
     limit = max(read_settings().max_upload_mb, 1)
     with st.form("upload", clear_on_submit=True):
         st.subheader("Upload a ZIP", anchor=False)
         st.caption(
-            "One folder per class, with or without Train, Validation and Test folders above. JPEG, PNG, BMP, TIFF, "
-            "WebP and DICOM. :material/lock: Nothing leaves this machine."
+            "One folder per class, with or without Train, Validation and Test folders above, or a labels.csv beside "
+            "the pictures. JPEG, PNG, BMP, TIFF, WebP and DICOM. :material/lock: Nothing leaves this machine."
         )
         file = st.file_uploader("ZIP with scans", type=["zip"], key="dataset_zip", max_upload_size=limit)
         name = st.text_input("Name of the data set", placeholder="by default the name of the file", key="dataset_name")
-        if st.form_submit_button("Import", type="primary", key="import_dataset", icon=":material/upload:"):
+        if st.form_submit_button(
+            "Import", type="primary", key="import_dataset", icon=":material/upload:", disabled=pattern is None
+        ):
             if file is None:
                 st.warning("Choose a ZIP first.", icon=":material/upload_file:")
                 return
-            folder = importing.create_import(upload=file, name=name.strip() or Path(file.name).stem)
+            folder = importing.create_import(
+                upload=file, name=name.strip() or Path(file.name).stem, patient_pattern=pattern or ""
+            )
             _start(folder)
 
 
@@ -60,7 +93,7 @@ def _render_sample() -> None:
             _start(importing.create_import(name="Synthetic sample", images_per_class=DEFAULT_IMAGES_PER_CLASS))
 
 
-def _render_server_folder() -> None:
+def _render_server_folder(pattern: str | None) -> None:
     root = read_settings().import_root
     if root is None:
         return
@@ -71,8 +104,13 @@ def _render_server_folder() -> None:
             st.caption("There is no ZIP or folder in the import folder of this server.")
             return
         chosen = st.selectbox("ZIP or folder", choices, key="server_source")
-        if st.button("Import from the server", key="import_from_server", icon=":material/drive_folder_upload:"):
-            _start(importing.create_import(path=root / chosen, name=Path(chosen).stem))
+        if st.button(
+            "Import from the server",
+            key="import_from_server",
+            icon=":material/drive_folder_upload:",
+            disabled=pattern is None,
+        ):
+            _start(importing.create_import(path=root / chosen, name=Path(chosen).stem, patient_pattern=pattern or ""))
 
 
 def _importable(root: Path) -> list[str]:

@@ -43,6 +43,8 @@ def test_sample_import_datasets_and_delete(make_zip: Any, workspace: Path) -> No
     assert set(imported["splits"]) == {"train", "validation", "test"}
     assert [entry["dataset_id"] for entry in core("datasets")] == ["two", "mine"]
     assert core("delete", "two")["deleted"] == "two"
+    assert "10 patients" in core("import", make_zip(members), "--patient-pattern", r"/(\d+)\.png")["notes"][0]
+    assert core("delete", "scans")["deleted"] == "scans"
     assert [entry["dataset_id"] for entry in core("datasets")] == ["mine"]
 
 
@@ -58,6 +60,7 @@ def test_errors_of_ours_are_three_and_say_what_to_do(tmp_path: Path) -> None:
     assert "cannot be used" in error("import", "~nosuchuser/scans.zip")
     assert "not a ZIP" in error("import", "/" + "a" * 300)
     assert "not a ZIP" in error("import", tmp_path / "bad.zip", "--name", "\udcff")
+    assert "no regular expression" in error("import", tmp_path / "bad.zip", "--patient-pattern", "(")
     assert "no data set" in error("train", "nothing", "--architecture", "custom_cnn")
     assert "no run" in error("evaluate", "nothing")
     assert "two different runs" in error("compare", "one")

@@ -100,6 +100,20 @@ def test_a_zip_can_be_uploaded_and_imported(make_zip: Callable[..., Path]) -> No
     assert app.selectbox(key="dataset").value == "mine"
 
 
+def test_a_pattern_of_patients_is_checked_before_the_upload_is_sent(make_zip: Callable[..., Path]) -> None:
+    members = {f"{'AB'[n % 2]}/patient{n}_{m}.png": None for n in range(10) for m in range(3)}
+    app = open_page("pages/1_Dataset.py")
+    app.text_input(key="patient_pattern").set_value("patient(").run()
+    assert "This pattern cannot be used." in words(app)
+    assert app.button(key="import_dataset").disabled
+    app.text_input(key="patient_pattern").set_value(r"patient(\d+)").run()
+    app.file_uploader(key="dataset_zip").set_value(("mine.zip", make_zip(members).read_bytes(), "application/zip"))
+    app.button(key="import_dataset").click()
+    app.run()
+    wait_for(lambda: [dataset.dataset_id for dataset in list_datasets()] == ["mine"])
+    assert "10 patients were found" in list_datasets()[0].notes[0]
+
+
 def test_import_without_a_file_says_so(workspace: Path) -> None:
     app = open_page("pages/1_Dataset.py")
     app.button(key="import_dataset").click().run()
