@@ -87,7 +87,8 @@ def audit_dataset(dataset: Dataset, report: Report | None = None) -> Audit:
     say("Reading the pictures' signatures", 0, 1)
     pictures = read_manifest(dataset)
     signatures = read_signatures(dataset)
-    detail = lru_cache(maxsize=1024)(lambda at: read_detail(dataset, pictures[at]))
+    folder = dataset.folder
+    detail = lru_cache(maxsize=1024)(lambda at: read_detail(folder, pictures[at]))
     twins, groups = find_twins(
         signatures,
         [picture.pixels for picture in pictures],

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 _FREQUENCIES = 7
+_CELLS = 32  # per side: coarse cells
 _MIN_CORRELATION = 0.93  # below it no pair was ever the same picture
+_MAX_ROUGH = 0.03  # share of the variance that a rough tone curve may leave over
 _MAX_LEFT = 0.02  # share of a picture's variance that the tone curve may leave over,
 _MAX_COARSE = 0.0035  # the same for means of cells of 1/32 of the side,
 _MAX_BLOCK = 0.025  # and in the worst block of 1/8 of the side
@@ -53,9 +55,8 @@ def compute_invariants(signatures: np.ndarray) -> np.ndarray:
     They lie as close as the pictures do, after darkest and mean grey level are made the same and bright ones damped.
     """
     cells = 16
-    factor = signatures.shape[1] // cells
-    grey = signatures.reshape(len(signatures), cells, factor, cells, factor).mean(axis=(2, 4), dtype=np.float32)
-    grey = grey - grey.min(axis=(1, 2), keepdims=True)
+    grey = shrink(signatures, cells)
+    grey -= grey.min(axis=(1, 2), keepdims=True)
     damped = np.log1p(2 * grey / (grey.mean(axis=(1, 2), keepdims=True) + 1e-3))
     damped -= damped.mean(axis=(1, 2), keepdims=True)
     damped /= np.linalg.norm(damped, axis=(1, 2), keepdims=True) + 1e-6
@@ -74,30 +75,43 @@ def align(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
         first, second: uint8 (n, side, side), side a multiple of 32.
 
     Returns:
-        For each pair the index into `SYMMETRIES`, and whether it is worth a comparison.
+        For each pair the index into `SYMMETRIES`, and whether the pair may be twins: by its correlation, and by what a
+        rough tone curve leaves over in coarse cells.
     """
-    one, two = standardise(_to_cells(first)), standardise(_to_cells(second))
-    correlations = np.stack([np.einsum("nij,nij->n", one, change(two)) for change, _ in SYMMETRIES])
-    return correlations.argmax(axis=0), correlations.max(axis=0) >= _MIN_CORRELATION
+    one, two = shrink(first, _CELLS), shrink(second, _CELLS)
+    correlations = np.stack(
+        [np.einsum("nij,nij->n", standardise(one), change(standardise(two))) for change, _ in SYMMETRIES]
+    )
+    best = correlations.argmax(axis=0)
+    likely = correlations.max(axis=0) >= _MIN_CORRELATION
+    for at in np.flatnonzero(likely):
+        two[at] = SYMMETRIES[best[at]][0](two[at].copy())
+    left = np.minimum(_roughly_left(one, two), _roughly_left(two, one))
+    return best, likely & (left <= _MAX_ROUGH)
 
 
-def compare(first: np.ndarray, second: np.ndarray, *, slack: float = 1.0) -> Leftover | None:
+def shrink(pictures: np.ndarray, side: int) -> np.ndarray:
+    """Means of square cells: float32 (n, side, side) of (n, k·side, k·side)."""
+    factor = pictures.shape[1] // side
+    # Slices are far faster than a mean over two short axes.
+    total = sum(
+        pictures[:, row::factor, column::factor].astype(np.float32) for row in range(factor) for column in range(factor)
+    )
+    return np.asarray(total / factor**2, dtype=np.float32)
+
+
+def compare(first: np.ndarray, second: np.ndarray) -> Leftover | None:
     """Whether one of two pictures is the other up to a monotone tone curve, in either direction (clipping loses one).
 
     Args:
         first, second: uint8 (side, side) that lie on each other; side is a multiple of 32.
-        slack: widens the limits.
 
     Returns:
         What the curve leaves over, or None where it is too much for the same picture.
     """
     for source, target in ((first, second), (second, first)):
         left = _leftover(source, target)
-        if (
-            left.everywhere <= slack * _MAX_LEFT
-            and left.coarse <= slack * _MAX_COARSE
-            and left.block <= slack * _MAX_BLOCK
-        ):
+        if left.everywhere <= _MAX_LEFT and left.coarse <= _MAX_COARSE and left.block <= _MAX_BLOCK:
             return left
     return None
 
@@ -109,23 +123,27 @@ def standardise(pictures: np.ndarray) -> np.ndarray:
     return floats / (np.sqrt(np.einsum("nij,nij->n", floats, floats))[:, None, None] + 1e-6)
 
 
-def _to_cells(pictures: np.ndarray) -> np.ndarray:
-    factor = pictures.shape[1] // 32
-    return pictures.reshape(len(pictures), 32, factor, 32, factor).mean(axis=(2, 4), dtype=np.float32)
+def _roughly_left(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Share of the variance of each target that the means of 32 bins of grey levels leave over: (n,)."""
+    n = len(source)
+    bins = ((source * (32 / 256)).astype(np.int64) + 32 * np.arange(n)[:, None, None]).ravel()
+    counts = np.maximum(np.bincount(bins, minlength=32 * n), 1)
+    means = np.bincount(bins, target.ravel(), 32 * n) / counts
+    left = target - means[bins].reshape(target.shape).astype(np.float32)
+    return np.einsum("nij,nij->n", left, left) / target[0].size / (target.var(axis=(1, 2)) + 1.0)
 
 
 def _leftover(source: np.ndarray, target: np.ndarray) -> Leftover:
     curve = _fit_tone_curve(source, target)
-    left = target - curve[source]
-    variance = float(target.var()) + 1.0  # in squared grey levels: quantisation alone is no difference
-    cell, side = len(target) // 32, len(target)
-    coarse = left.reshape(32, cell, 32, cell).mean(axis=(1, 3)) ** 2
-    blocks = coarse.reshape(8, 4, 8, 4).mean(axis=(1, 3))
+    mapped = curve[source]
+    left = target - mapped
+    variance = float(np.var(target, dtype=np.float32)) + 1.0  # in squared grey levels: quantisation is no difference
+    coarse = shrink(left[None], _CELLS)[0] ** 2
     return Leftover(
-        everywhere=float((left**2).sum()) / side**2 / variance,
+        everywhere=float(np.vdot(left, left)) / left.size / variance,
         coarse=float(coarse.mean()) / variance,
-        block=float(blocks.max()) / variance,
-        brightness=float(np.abs(curve[source] - source).mean()),
+        block=float(shrink(coarse[None], 8).max()) / variance,
+        brightness=float(np.abs(mapped - source).mean()),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -40,8 +41,9 @@ def find_problems(dataset: Dataset, pictures: list[Picture], contrasts: np.ndarr
 
 def _find_photographs(dataset: Dataset, pictures: list[Picture]) -> list[tuple[int, str]]:
     coloured = [at for at, picture in enumerate(pictures) if picture.colour]
+    folder = dataset.folder
     with ThreadPoolExecutor(read_settings().n_threads) as pool:
-        shares = pool.map(lambda at: _share_in_colour(dataset, pictures[at]), coloured)
+        shares = pool.map(lambda at: _share_in_colour(folder / pictures[at].thumbnail), coloured)
         return [
             (at, f"In colour ({share:.0%} of its pixels): a photograph or a colour map rather than a grey scan.")
             for at, share in zip(coloured, shares, strict=True)
@@ -49,9 +51,9 @@ def _find_photographs(dataset: Dataset, pictures: list[Picture]) -> list[tuple[i
         ]
 
 
-def _share_in_colour(dataset: Dataset, picture: Picture) -> float:
+def _share_in_colour(thumbnail: Path) -> float:
     try:
-        with Image.open(dataset.folder / picture.thumbnail, formats=["JPEG"]) as image:
+        with Image.open(thumbnail, formats=["JPEG"]) as image:
             pixels = np.asarray(image.convert("RGB")).astype(np.int16)
     except (OSError, SyntaxError, ValueError):
         return 0.0

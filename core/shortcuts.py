@@ -63,11 +63,8 @@ def probe_shortcuts(
 def _describe(pictures: list[Picture], signatures: np.ndarray) -> dict[str, np.ndarray]:
     """The properties, each as float (n, k)."""
     formats = sorted({picture.format for picture in pictures})
-    border = np.concatenate(
-        [signatures[:, :2].reshape(len(pictures), -1), signatures[:, -2:].reshape(len(pictures), -1)]
-        + [signatures[:, :, :2].reshape(len(pictures), -1), signatures[:, :, -2:].reshape(len(pictures), -1)],
-        axis=1,
-    )
+    edges = (signatures[:, :2], signatures[:, -2:], signatures[:, :, :2], signatures[:, :, -2:])
+    border = np.concatenate([edge.reshape(len(pictures), -1) for edge in edges], axis=1)
     return {
         "Picture size": np.array([(picture.width, picture.height) for picture in pictures], dtype=float),
         "File format": np.array([(formats.index(picture.format), picture.colour) for picture in pictures], dtype=float),

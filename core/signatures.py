@@ -1,4 +1,4 @@
-"""Signatures: every picture of a data set as 64×64 grey levels, made at import, so that an audit opens no picture twice.
+"""Signatures: every picture of a data set as 64×64 grey levels, made at import, so that an audit decodes few pictures.
 
 `signatures.bin` holds them one after the other in the order of the manifest and is mapped, never read whole.
 """
@@ -45,18 +45,18 @@ def read_signatures(dataset: Dataset) -> np.ndarray:
     return np.memmap(path, np.uint8, "r", shape=(dataset.n_images, SIDE, SIDE))
 
 
-def read_detail(dataset: Dataset, picture: Picture) -> np.ndarray:
-    """A stored picture as twins are verified in it: uint8 (128, 128), from its thumbnail.
+def read_detail(folder: Path, picture: Picture) -> np.ndarray:
+    """A stored picture as twins are verified in it: uint8 (128, 128), from its thumbnail in the data set's folder.
 
     Raises:
         DatasetError: the thumbnail is missing or damaged.
     """
     try:
-        with Image.open(dataset.folder / picture.thumbnail, formats=["JPEG"]) as image:
+        with Image.open(folder / picture.thumbnail, formats=["JPEG"]) as image:
             return np.asarray(image.convert("L").resize((_DETAIL, _DETAIL), Image.Resampling.BILINEAR))
     except (OSError, SyntaxError, ValueError) as error:
         raise DatasetError(
-            f"{picture.thumbnail} of data set {dataset.name!r} is missing or damaged. Import the data set again."
+            f"{picture.thumbnail} of data set {folder.name!r} is missing or damaged. Import the data set again."
         ) from error
 
 
@@ -67,5 +67,5 @@ def _rebuild(dataset: Dataset, path: Path) -> None:
         temporary.open("wb") as file,
         ThreadPoolExecutor(read_settings().n_threads) as pool,
     ):
-        for detail in pool.map(lambda picture: read_detail(dataset, picture), pictures):
+        for detail in pool.map(lambda picture: read_detail(dataset.folder, picture), pictures):
             file.write(shrink(detail).tobytes())

@@ -6,12 +6,12 @@ Three steps, each on far fewer pairs than the one before:
    its nearest neighbours. Cost grows with n log n. Twins whose lowest frequencies differ little cannot be missed,
    because taking magnitudes and sorting never makes a distance larger.
 2. *Symmetry*: which of the eight mirror images and turns of one signature correlates best with the other.
-3. *Verification* on the pixels (`core.likeness.compare`), first of the signatures, then of the pictures.
+3. *Verification* on the pixels of the pictures (`core.likeness.compare`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,7 +23,6 @@ from core.settings import read_settings
 NEIGHBOURS = 16  # nearest neighbours that are looked at per picture and round
 RADIUS = 0.09  # largest distance of candidates; pictures have length 1
 _MIN_CONTRAST = 2.0  # standard deviation in grey levels below which a picture is blank and has no twins but copies
-_SLACK = 3.0  # signatures are coarse: they only rule out what is far from a twin
 _CHUNK = 512  # pairs or pictures that are worked on at a time: memory stays flat
 
 
@@ -82,20 +81,22 @@ def find_twins(
 
 def connect(n: int, twins: list[Twin]) -> np.ndarray:
     """Number the groups that pairs make of n pictures: int (n,), in the order of appearance."""
-    return connect_pairs(n, np.array([(twin.first, twin.second) for twin in twins], dtype=int).reshape(-1, 2))
+    return connect_pairs(n, [(twin.first, twin.second) for twin in twins])
 
 
-def connect_pairs(n: int, pairs: np.ndarray) -> np.ndarray:
-    """Number the connected components of n points and pairs of them, int (m, 2): int (n,), in order of appearance."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+def connect_pairs(n: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Number the groups that pairs make of n things: int (n,), in the order of appearance."""
+    leader = list(range(n))
 
-    links = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    labels = connected_components(links, directed=False)[1] if n else np.zeros(0, int)
-    first = np.unique(labels, return_index=True)[1]
-    order = np.empty(len(first), dtype=int)
-    order[np.argsort(first)] = np.arange(len(first))
-    return order[labels]
+    def lead(at: int) -> int:
+        while leader[at] != at:
+            leader[at] = at = leader[leader[at]]
+        return at
+
+    for first, second in pairs:
+        one, two = sorted((lead(first), lead(second)))
+        leader[two] = one
+    return np.unique([lead(at) for at in range(n)], return_inverse=True)[1] if n else np.zeros(0, int)
 
 
 def _find_copies(hashes: list[str]) -> list[Twin]:
@@ -152,13 +153,8 @@ def _find_candidates(members: np.ndarray, signatures: np.ndarray) -> np.ndarray:
 
 def _align(pairs: np.ndarray, signatures: np.ndarray) -> list[tuple[int, int, int]]:
     """Pairs that may be twins by their signatures, with the index of the symmetry."""
-    first, second = signatures[pairs[:, 0]], signatures[pairs[:, 1]]
-    symmetries, likely = align(first, second)
-    return [
-        (int(pairs[at, 0]), int(pairs[at, 1]), int(symmetries[at]))
-        for at in np.flatnonzero(likely)
-        if compare(first[at], SYMMETRIES[symmetries[at]][0](second[at]), slack=_SLACK)
-    ]
+    symmetries, likely = align(signatures[pairs[:, 0]], signatures[pairs[:, 1]])
+    return [(int(pairs[at, 0]), int(pairs[at, 1]), int(symmetries[at])) for at in np.flatnonzero(likely)]
 
 
 def _verify(first: int, second: int, symmetry: int, read_detail: Callable[[int], np.ndarray]) -> Twin | None:
