@@ -86,9 +86,10 @@ def read_table(path: str, data: bytes) -> Table:
             f"{path!r} says neither label nor split nor patient. Received: {_show(header, columns)}. {_HELP}"
         )
     names = {at: header[at].strip() for at in classes}
+    longest = read_settings().max_name_length  # a folder could not carry a longer one either
     return Table(
         path=path,
-        rows=[_read_row(row, columns, names) for row in cells],
+        rows=[_read_row(row, columns, names, longest) for row in cells],
         has_labels=bool(classes) or "label" in columns,
         patient_column=header[columns["patient"]].strip() if "patient" in columns else None,
     )
@@ -110,8 +111,6 @@ def _split_cells(path: str, text: str) -> list[list[str]]:
     """Rows of cells with the separator under which the first line has most known columns."""
     max_rows = read_settings().max_entries
     first = next((line for line in io.StringIO(text, newline="") if line.strip()), "").strip("\r\n")
-    if not first:
-        raise DatasetError(f"{path!r} is empty. {_HELP}")
     separator = max(_SEPARATORS, key=lambda mark: (len(_find_columns(_cells(first, mark))), first.count(mark)))
     if text.count(separator) > _CELLS_PER_ROW * (max_rows + 1):
         raise DatasetError(
@@ -131,6 +130,8 @@ def _split_cells(path: str, text: str) -> list[list[str]]:
         raise DatasetError(
             f"{path!r} cannot be read as a table ({error}). Check its quotation marks and line ends."
         ) from error
+    if not rows:
+        raise DatasetError(f"{path!r} is empty. {_HELP}")
     return rows
 
 
@@ -164,7 +165,7 @@ def _find_classes(header: list[str], columns: dict[str, int], rows: list[list[st
     return []
 
 
-def _read_row(row: list[str], columns: dict[str, int], classes: dict[int, str]) -> Row:
+def _read_row(row: list[str], columns: dict[str, int], classes: dict[int, str], longest: int) -> Row:
     said = {kind: _cell(row, at) for kind, at in columns.items()}
     label, problem = said.get("label"), None
     if classes:
@@ -172,7 +173,7 @@ def _read_row(row: list[str], columns: dict[str, int], classes: dict[int, str]) 
         label = classes[marked[0]] if len(marked) == 1 else None
         problem = None if label else f"marks it with {len(marked)} classes, not with one."
     elif label is not None:
-        problem = _check_label(label)
+        problem = _check_label(label, longest)
     split = read_split_word(said.get("split", ""))
     if said.get("split") and split is None:
         problem = problem or f"gives it the split {said['split'][:50]!r}, none of train, validation and test."
@@ -180,13 +181,12 @@ def _read_row(row: list[str], columns: dict[str, int], classes: dict[int, str]) 
     return Row(said["file"], label, split, patient if patient.lower() not in _NO_PATIENT else None, problem)
 
 
-def _check_label(label: str) -> str | None:
-    """Why a label cannot name a class; a folder's name could not hold it either."""
-    limit = read_settings().max_name_length
+def _check_label(label: str, longest: int) -> str | None:
+    """Why a label cannot name a class."""
     if not label:
         return "gives no label for it."
-    if len(label) > limit:
-        return f"gives it a label of over {limit} characters."
+    if len(label) > longest:
+        return f"gives it a label of over {longest} characters."
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in label):
         return "gives it a label with control characters."
     return None

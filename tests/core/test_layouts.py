@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.layouts import recognise_layout
+from core.layouts import Place, find_split, recognise_layout, unify_classes
 
 
 def found(paths: list[str]) -> set[tuple[str, str | None]]:
@@ -68,3 +68,20 @@ def test_every_path_is_placed_or_told_to_be_outside(paths: list[str]) -> None:
     places, outside = recognise_layout(paths)
     assert sorted([place.path for place in places] + outside) == sorted(paths)
     assert all(place.class_name.strip() for place in places)
+
+
+def test_the_innermost_split_folder_counts() -> None:
+    assert find_split("Test/A/train/1.png") == "train"
+    assert find_split("a/Val/1.png") == "validation"
+    assert find_split("train.png") is None
+
+
+def test_a_patient_is_in_no_repr() -> None:
+    assert "Miller" not in repr(Place("1.png", "A", None, "Miller"))
+
+
+@given(st.lists(names.filter(str.strip), max_size=20))
+def test_unifying_twice_changes_nothing(classes: list[str]) -> None:
+    once = unify_classes([Place(str(number), name, None) for number, name in enumerate(classes)])
+    assert unify_classes(once) == once
+    assert all(place.class_name.strip() == place.class_name != "" for place in once)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.splits import choose_stratified, fill_splits
+from core.splits import choose_groups, choose_stratified, fill_splits
 
 
 def test_missing_splits_are_cut_from_train_with_a_note_and_the_seed() -> None:
@@ -39,3 +40,42 @@ def test_every_class_gives_its_share_and_keeps_some(sizes: list[int], fraction: 
     for label, size in enumerate(sizes):
         n = int((labels[chosen] == label).sum())
         assert n == min(max(round(size * fraction), 1), size - 1)
+
+
+def test_groups_stay_whole_in_the_splits_that_are_made() -> None:
+    groups = [str(number // 4) for number in range(400)]
+    labels = ["ab"[number // 4 % 2] for number in range(400)]
+    splits, notes = fill_splits([None] * 400, labels, groups=groups)
+    assert len({(split, group) for split, group in zip(splits, groups, strict=True)}) == 100
+    for label in "ab":
+        found = [split for split, name in zip(splits, labels, strict=True) if name == label]
+        assert [found.count(name) for name in ("train", "validation", "test")] == pytest.approx([140, 30, 30], abs=4)
+    assert all("patients kept whole" in note for note in notes)
+
+
+def test_a_picture_without_a_split_goes_where_its_group_is() -> None:
+    splits, _ = fill_splits(["train", "test", None, None, "validation"], list("aaaaa"), groups=["1", "2", "2", "", "3"])
+    assert splits == ["train", "test", "test", "train", "validation"]
+
+
+groups_of_pictures = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=60)
+
+
+@given(groups_of_pictures, st.floats(0.05, 0.5), st.integers(0, 2**31 - 1))
+def test_whole_groups_are_chosen_and_every_class_keeps_some(
+    pictures: list[tuple[int, int]], fraction: float, seed: int
+) -> None:
+    labels, groups = np.array(pictures).T
+    chosen = choose_groups(labels, groups, fraction, seed)
+    assert np.array_equal(chosen, choose_groups(labels, groups, fraction, seed))
+    rest = np.setdiff1d(np.arange(len(labels)), chosen)
+    assert not set(groups[chosen]) & set(groups[rest])
+    assert set(labels[rest]) == set(labels)
+
+
+@given(groups_of_pictures)
+def test_any_groups_and_given_splits_are_kept(pictures: list[tuple[int, int]]) -> None:
+    given_splits: list[str | None] = [[None, "train", "validation", "test"][label] for label, _ in pictures]
+    groups = [str(group) if group else "" for _, group in pictures]
+    splits, _ = fill_splits(given_splits, ["a"] * len(pictures), groups=groups)
+    assert all(given in (None, "train", split) for given, split in zip(given_splits, splits, strict=True))

@@ -175,6 +175,7 @@ def test_words_for_nothing_are_no_patient(word: str) -> None:
     [
         (b"", "is empty"),
         (b" \n\n", "is empty"),
+        (b'"', "is empty"),
         (b"\x89PNG\0\0\0", "not a text file"),
         (b"\x81\x8d\x8f\x90", "not a text file"),
         ("file,label\n1.png,A\n".encode("utf-16-le"), "not a text file"),
