@@ -2,30 +2,24 @@
 
 Import, training, evaluation and prediction use this module and no other, so that the same file is the same array for
 all of them. The content decides the format, not the name. Neither this module nor what it returns keeps anything but
-pixels: no EXIF, no DICOM tags.
+pixels and a hash of the patient that only this process can use: no EXIF, no DICOM tags.
 """
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
-from core import dicom
+from core.dicom import decode_dicom, is_dicom
 from core.errors import ScanError, StudioError
-from core.intensities import to_uint8
+from core.rasters import decode_raster
 from core.settings import read_settings
 
-Image.MAX_IMAGE_PIXELS = None  # our own limit is checked from the header, before anything is decoded
-
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _ACCEPTED = "JPEG, PNG, BMP, TIFF, WebP and DICOM"
 _OTHER_FORMATS = (
     ((b"8BPS",), (".psd",), "a Photoshop document; export the picture as PNG"),
@@ -53,12 +47,15 @@ class Scan:
         format: name of the format, such as "JPEG" or "DICOM".
         is_upright_jpeg: an 8-bit JPEG without a rotation tag: its own bytes, stripped, decode to `pixels`.
         n_frames: number of frames or pages in the file.
+        patient: of a DICOM file that names its patient, a hash that is the same for all files of that patient while
+            this process lives, and means nothing afterwards: its key is drawn at the start and never stored.
     """
 
     pixels: np.ndarray
     format: str
     is_upright_jpeg: bool = False
     n_frames: int = 1
+    patient: bytes | None = None
 
 
 def load_scan(path: str | Path, frame: int = 0) -> np.ndarray:
@@ -93,20 +90,30 @@ def decode_scan(data: bytes, name: str, frame: int = 0) -> Scan:
     """
     if not data:
         raise ScanError(f"{name} is empty (0 bytes). Copy it again from its source.")
-    from_dicom = dicom.is_dicom(data, name)
+    from_dicom = is_dicom(data, name)
     try:
-        if from_dicom:
-            pixels, n_frames = dicom.decode(data, name, frame)
-            return Scan(drop_grey_channels(pixels), "DICOM", n_frames=n_frames)
-        return _decode_raster(data, name, frame)
+        return _from_dicom(data, name, frame) if from_dicom else _from_raster(data, name, frame)
     except StudioError:
         raise
+    except UnidentifiedImageError as error:
+        raise ScanError(explain_refusal(name, data)) from error
     except MemoryError as error:
         raise ScanError(f"{name} needs more memory than there is. Make the picture smaller.") from error
     except Exception as error:  # decoders meet hostile bytes and raise whatever they like
-        # A DICOM reader's words may quote a patient's tag, so they are not passed on.
-        reason = "DICOM structure" if from_dicom else (str(error).splitlines() or [type(error).__name__])[0][:160]
+        if from_dicom:  # a reader's words may quote a patient's tag, so they are not passed on, not even as a cause
+            raise ScanError(f"{name} is damaged and cannot be decoded (DICOM structure). Export it again.") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise ScanError(f"{name} is damaged and cannot be decoded ({reason}). Export it again.") from error
+
+
+def _from_dicom(data: bytes, name: str, frame: int) -> Scan:
+    picture = decode_dicom(data, name, frame)
+    return Scan(drop_grey_channels(picture.pixels), "DICOM", n_frames=picture.n_frames, patient=picture.patient)
+
+
+def _from_raster(data: bytes, name: str, frame: int) -> Scan:
+    raster = decode_raster(data, name, frame)
+    return Scan(drop_grey_channels(raster.pixels), raster.format, raster.is_upright_jpeg, raster.n_frames)
 
 
 def fit_scan(pixels: np.ndarray, size: int, channels: int = 3) -> np.ndarray:
@@ -130,71 +137,6 @@ def drop_grey_channels(pixels: np.ndarray) -> np.ndarray:
     if pixels.ndim == 3 and (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all():
         return np.ascontiguousarray(pixels[..., 0])
     return pixels
-
-
-def check_size(width: int, height: int, name: str) -> None:
-    """Refuse a picture from its header.
-
-    Raises:
-        ScanError: no pixels, or more than the limit.
-    """
-    limit = read_settings().max_pixels
-    if width < 1 or height < 1:
-        raise ScanError(f"{name} has no pixels ({width}×{height}). Export it again.")
-    if width * height > limit:
-        raise ScanError(
-            f"{name} has {width}×{height} pixels; at most {limit:,} are decoded (STUDIO_MAX_PIXELS). Make it smaller."
-        )
-
-
-def _decode_raster(data: bytes, name: str, frame: int) -> Scan:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns about odd metadata that we drop anyway
-        try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-        except Exception as error:
-            raise ScanError(explain_refusal(name, data)) from error
-        check_size(*image.size, name)
-        n_frames = _select_frame(image, name, frame)
-        rotated = _is_rotated(image)
-        upright = ImageOps.exif_transpose(image) if rotated else image
-        pixels = drop_grey_channels(_to_array(upright, name))
-        eight_bit = image.mode in ("L", "RGB")
-        return Scan(
-            pixels,
-            str(image.format),
-            is_upright_jpeg=image.format == "JPEG" and eight_bit and not rotated,
-            n_frames=n_frames,
-        )
-
-
-def _select_frame(image: Image.Image, name: str, frame: int) -> int:
-    n_frames = int(getattr(image, "n_frames", 1))
-    if not 0 <= frame < n_frames:
-        raise ScanError(f"{name} has {n_frames} frame(s), numbered from 0. Received: frame={frame}. Choose another.")
-    if frame:
-        image.seek(frame)
-        check_size(*image.size, name)
-    return n_frames
-
-
-def _is_rotated(image: Image.Image) -> bool:
-    try:
-        return image.getexif().get(0x0112, 1) not in (0, 1)
-    except Exception:  # a broken EXIF block says nothing about the pixels
-        return False
-
-
-def _to_array(image: Image.Image, name: str) -> np.ndarray:
-    if image.mode in _DEEP_MODES:
-        return to_uint8(np.asarray(image), name)
-    if image.mode == "1":
-        return np.asarray(image.convert("L"))
-    if image.has_transparency_data or image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
-        opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))  # the background of a scan is black
-        opaque.alpha_composite(image.convert("RGBA"))
-        return np.asarray(opaque.convert("RGB"))
-    return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
 
 
 def explain_refusal(name: str, data: bytes = b"") -> str:

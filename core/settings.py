@@ -36,6 +36,10 @@ class Settings:
     max_name_length: int = field(default=400, metadata={"help": "longest name of an entry, in characters"})
     max_pixels: int = field(default=50_000_000, metadata={"help": "largest picture, width × height"})
     max_frames: int = field(default=2_000, metadata={"help": "most frames of a multi-frame file"})
+    max_decode_mb: int = field(
+        default=1_024, metadata={"help": "most memory to decode one file, estimated from its header"}
+    )
+    max_decode_seconds: int = field(default=30, metadata={"help": "longest time to decode one file"})
     max_cache_mb: int = field(
         default=4_096, metadata={"help": "most disk for cached backbone features of one run while it trains"}
     )

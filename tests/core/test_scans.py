@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,7 @@ from core.errors import ScanError, StudioError
 from core.jpegs import strip_jpeg
 from core.scans import decode_scan, fit_scan, load_scan
 from tests.conftest import grey_ramp
-
-
-def encoded(array: np.ndarray, format_: str, mode: str | None = None, **options: object) -> bytes:
-    """An array as the bytes of a file."""
-    image = Image.fromarray(array)
-    buffer = io.BytesIO()
-    (image.convert(mode) if mode else image).save(buffer, format_, **options)
-    return buffer.getvalue()
+from tests.pictures import dicom, encoded
 
 
 @pytest.mark.parametrize(
@@ -110,54 +102,33 @@ def test_a_frame_can_be_chosen(tmp_path: Path) -> None:
         load_scan(tmp_path / "pages.tif", frame=2)
 
 
-def dicom_bytes(pixels: np.ndarray, **tags: object) -> bytes:
-    """A small MR image as DICOM."""
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
-
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, MRImageStorage
-    meta.MediaStorageSOPInstanceUID = "1.2.3"
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 1, 16, 16, 15
-    dataset.PixelRepresentation, dataset.PhotometricInterpretation = 0, "MONOCHROME2"
-    dataset.PatientName = "Secret^Person"
-    dataset.PixelData = pixels.astype("<u2").tobytes()
-    for name, value in tags.items():
-        setattr(dataset, name, value)
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
 def test_dicom_is_read_with_and_without_a_suffix() -> None:
-    data = dicom_bytes(grey_ramp().astype(np.uint16) * 16)
+    data = dicom(grey_ramp().astype(np.uint16) * 16)
     for name in ("scan.dcm", "IM0001"):
         assert np.abs(decode_scan(data, name).pixels.astype(int) - grey_ramp()).max() <= 2
 
 
 def test_dicom_monochrome1_is_inverted() -> None:
-    data = dicom_bytes(grey_ramp().astype(np.uint16) * 16, PhotometricInterpretation="MONOCHROME1")
+    data = dicom(grey_ramp().astype(np.uint16) * 16, PhotometricInterpretation="MONOCHROME1")
     assert np.abs(decode_scan(data, "scan.dcm").pixels.astype(int) - (255 - grey_ramp())).max() <= 2
 
 
 def test_a_dicom_window_is_applied_and_one_of_width_zero_is_not() -> None:
     pixels = grey_ramp().astype(np.uint16)
-    windowed = decode_scan(dicom_bytes(pixels, WindowCenter=64, WindowWidth=128), "scan.dcm").pixels
+    windowed = decode_scan(dicom(pixels, WindowCenter=64, WindowWidth=128), "scan.dcm").pixels
     assert (windowed[pixels > 130] == 255).all()
     assert (windowed[pixels < 10] < 25).all()
-    unwindowed = decode_scan(dicom_bytes(pixels, WindowCenter=64, WindowWidth=0), "scan.dcm").pixels
+    unwindowed = decode_scan(dicom(pixels, WindowCenter=64, WindowWidth=0), "scan.dcm").pixels
     assert np.abs(unwindowed.astype(int) - grey_ramp()).max() <= 2
 
 
 def test_a_rescaled_dicom_does_not_wrap() -> None:
-    data = dicom_bytes(grey_ramp().astype(np.uint16), BitsStored=8, HighBit=7, RescaleSlope=2, RescaleIntercept=0)
+    data = dicom(grey_ramp().astype(np.uint16), BitsStored=8, HighBit=7, RescaleSlope=2, RescaleIntercept=0)
     assert np.abs(decode_scan(data, "scan.dcm").pixels.astype(int) - grey_ramp()).max() <= 2
 
 
 def test_no_message_quotes_a_patient_tag() -> None:
-    data = dicom_bytes(grey_ramp().astype(np.uint16), PixelData=b"\0\0")
+    data = dicom(grey_ramp().astype(np.uint16), PixelData=b"\0\0")
     with pytest.raises(ScanError) as caught:
         decode_scan(data, "scan.dcm")
     assert "Secret" not in str(caught.value)
