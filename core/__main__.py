@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from core.catalog import ARCHITECTURES
-from core.errors import ArchiveError, RunError, ScanError, SettingsError, StudioError, storage_errors
+from core.errors import ArchiveError, RunError, ScanError, SettingsError, StorageError, StudioError, storage_errors
+
+_AUDITED_AT_ONCE = 20_000  # pictures that are audited in well under a minute
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,6 +68,43 @@ def _datasets(options: argparse.Namespace) -> Any:
     return [describe(dataset) for dataset in list_datasets()]
 
 
+def _audit(options: argparse.Namespace) -> Any:
+    from core.audit import describe_audit
+    from core.auditing import run_audit
+    from core.datasets import read_dataset
+
+    dataset = read_dataset(options.dataset)
+    return describe_audit(
+        dataset, run_audit(dataset, lambda message, done, total: _say(f"{message}: {done} of {total}"))
+    )
+
+
+def _split(options: argparse.Namespace) -> Any:
+    from core.datasets import describe, read_dataset
+    from core.importing import create_version, run_import
+    from core.versions import new_split
+
+    change = new_split(options.validation, options.test, options.seed)
+    folder = create_version(read_dataset(options.dataset), change, options.name)
+    version = run_import(folder, lambda done, total: _say(f"{done} of {total}"))
+    for note in version.notes:
+        _say(f"Note: {note}")
+    return describe(version)
+
+
+def _export_dataset(options: argparse.Namespace) -> Any:
+    from core.datasets import read_dataset
+    from core.exporting import write_zip
+
+    dataset = read_dataset(options.dataset)
+    path = Path(options.output or f"{dataset.dataset_id}.zip").expanduser().resolve()
+    path = path / f"{dataset.dataset_id}.zip" if path.is_dir() else path
+    if not path.parent.is_dir():
+        raise StorageError(f"There is no folder {str(path.parent)!r} to write to. Make it, or choose another --output.")
+    write_zip(dataset, path)
+    return {"dataset_id": dataset.dataset_id, "path": str(path), "bytes": path.stat().st_size}
+
+
 def _train(options: argparse.Namespace) -> Any:
     from core.config import make_config
     from core.datasets import read_dataset
@@ -74,12 +113,30 @@ def _train(options: argparse.Namespace) -> Any:
     dataset = read_dataset(options.dataset)
     config = make_config(dataset, options.architecture, _changes(options))
     run = start_run(dataset, config, options.name)
+    _warn_of_leaks(dataset)
     if not options.wait:
         return {"run_id": run.run_id, "state": run.state}
     ended = _wait(run.run_id)
     if ended.state in ("failed", "interrupted"):
         raise RunError(f"Run {run.run_id} {ended.state}: {ended.status.error}")
     return describe_run(ended)
+
+
+def _warn_of_leaks(dataset: Any) -> None:
+    """The training has started already: an audit that has to be made takes nothing from it but a moment."""
+    from core.auditing import ensure_audit, read_audit
+
+    if dataset.n_images > _AUDITED_AT_ONCE and read_audit(dataset) is None:
+        _say(f"Warning: this data set was not audited for leaks yet; `audit {dataset.dataset_id}` does it.")
+        return
+    leaks = ensure_audit(dataset).leaks
+    for split, found in leaks.items():
+        if found:
+            _say(
+                f"Warning: {len(found)} of {dataset.n_in(split)} {split} pictures have a twin among the pictures that "
+                f"were seen before, so the {split} score will be too good. `split {dataset.dataset_id}` makes a "
+                "version without leaks."
+            )
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
@@ -196,6 +253,17 @@ def _build_parser() -> argparse.ArgumentParser:
     )
 
     add("datasets", _datasets, "List the data sets.")
+    command = add("audit", _audit, "Find twins, leaks, label conflicts and bad pictures.")
+    command.add_argument("dataset")
+    command = add("split", _split, "Make a version with a grouped stratified split: twins and patients stay together.")
+    command.add_argument("dataset")
+    command.add_argument("--validation", type=float, default=0.15, metavar="F")
+    command.add_argument("--test", type=float, default=0.15, metavar="F")
+    command.add_argument("--seed", type=int, default=42, metavar="N")
+    command.add_argument("--name", default="")
+    command = add("zip", _export_dataset, "Write a data set as a ZIP that imports again to the same fingerprint.")
+    command.add_argument("dataset")
+    command.add_argument("--output", default="", metavar="PATH")
 
     command = add("train", _train, "Train a classifier.")
     command.add_argument("dataset")

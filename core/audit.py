@@ -143,6 +143,25 @@ def find_leaks(splits: list[str], groups: list[Any]) -> dict[str, list[int]]:
     }
 
 
+def find_foreign_leaks(dataset: Dataset, split: str, trained_on: Dataset) -> list[int]:
+    """Positions of the pictures of a split with a twin in train or validation of another data set.
+
+    Raises:
+        DatasetError: files of one of them are damaged.
+    """
+    asked = [(at, picture) for at, picture in enumerate(read_manifest(dataset)) if picture.split == split]
+    seen = [
+        (at, picture) for at, picture in enumerate(read_manifest(trained_on)) if picture.split in SEEN_BEFORE["test"]
+    ]
+    owners = [(dataset.folder, picture) for _, picture in asked] + [(trained_on.folder, picture) for _, picture in seen]
+    signatures = np.concatenate(
+        [read_signatures(dataset)[[at for at, _ in asked]], read_signatures(trained_on)[[at for at, _ in seen]]]
+    )
+    _, groups = find_twins(signatures, [picture.pixels for _, picture in owners], lambda at: read_detail(*owners[at]))
+    known = set(groups[len(asked) :].tolist())
+    return [at for (at, _), group in zip(asked, groups.tolist(), strict=False) if group in known]
+
+
 def collect_groups(groups: np.ndarray) -> list[list[int]]:
     """Positions of each group of two or more, from the group of each picture."""
     order = np.argsort(groups, kind="stable")

@@ -1,6 +1,7 @@
 """Data sets as they lie on disk: `data/DATASET/` with dataset.json, manifest.csv, images/ and thumbnails/.
 
-A data set is immutable once its folder has its name. This module reads; `core.importing` makes them.
+A data set is immutable once its folder has its name, but for `notes.json` (name and note) and what is derived from it
+(`audit/`, `cache/`) or collected on it (`draft.json`). This module reads; `core.importing` makes them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DatasetError
-from core.files import is_plain_name, read_json, write_text
+from core.files import is_plain_name, read_json, write_json, write_text
 from core.layouts import SPLITS
 from core.settings import read_settings
 
@@ -56,7 +57,9 @@ class Dataset:
         splits: number of pictures, split -> class -> n.
         skipped: pictures that could not be taken, as {"file", "reason"}.
         litter: system files that were ignored.
-        notes: sentences for the user about what was decided at import.
+        notes: sentences for the user about what was decided when it was made.
+        parent: id of the data set that this is a version of.
+        note: the user's own words; like the name, it can be changed.
         fingerprint: hash over pixels, labels and splits; `split_fingerprints` over one split each.
     """
 
@@ -75,6 +78,7 @@ class Dataset:
     source: str
     synthetic: bool = False
     parent: str | None = None
+    note: str = ""
 
     @property
     def folder(self) -> Path:
@@ -104,6 +108,18 @@ def read_dataset(dataset_id: str) -> Dataset:
     if dataset is None:
         raise DatasetError(f"There is no data set {dataset_id!r} in this workspace. Choose one from the list.")
     return dataset
+
+
+def write_notes(dataset: Dataset, name: str, note: str) -> None:
+    """Rename a data set and change the note on it; its pictures and its id stay.
+
+    Raises:
+        DatasetError: the name is empty or over 200 characters.
+    """
+    name = " ".join(name.split())
+    if not 0 < len(name) <= 200:
+        raise DatasetError(f"A name has 1 to 200 characters. Received: {len(name)}. Choose another.")
+    write_json(dataset.folder / "notes.json", {"name": name, "note": note.strip()[:4000]})
 
 
 def read_manifest(dataset: Dataset) -> list[Picture]:
@@ -162,6 +178,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "synthetic": dataset.synthetic,
         "parent": dataset.parent,
+        "note": dataset.note,
     }
 
 
@@ -169,6 +186,8 @@ def _read(dataset_id: str) -> Dataset | None:
     stored = read_json(read_settings().data / dataset_id / "dataset.json")
     if stored is None:
         return None
+    notes = read_json(read_settings().data / dataset_id / "notes.json") or {}
+    stored |= {name: str(notes[name]) for name in ("name", "note") if name in notes}
     known = {entry.name for entry in fields(Dataset)}
     try:
         return Dataset(**{name: value for name, value in stored.items() if name in known})

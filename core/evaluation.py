@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from core.audit import find_foreign_leaks
+from core.auditing import ensure_audit
 from core.datasets import Dataset, Picture, read_dataset, read_manifest
 from core.errors import DatasetError, RunError, SettingsError
 from core.files import write_text
 from core.layouts import SPLITS
 from core.metrics import (
-    compute_accuracy,
     compute_averages,
     compute_confusion_matrix,
     compute_ece,
@@ -24,7 +25,7 @@ from core.metrics import (
     compute_wilson_interval,
 )
 from core.prediction import load_classifier, predict_files
-from core.runs import Run, read_scored_run, run_class_names
+from core.runs import Run, dataset_of, read_scored_run, run_class_names
 
 SCORED = ("validation", "test")
 
@@ -105,14 +106,13 @@ def evaluate_run(run_id: str, dataset_id: str | None = None, split: str = "test"
     if split not in SPLITS:
         raise SettingsError(f"split must be one of {', '.join(SPLITS)}. Received: {split!r}.")
     run = read_scored_run(run_id)
-    own = dataset_id in (None, run.config.dataset_id)
-    if own and split in SCORED:
+    dataset_id = dataset_id or run.config.dataset_id
+    if dataset_id == run.config.dataset_id and split in SCORED:
         predictions = read_predictions(run, split)
     else:
-        predictions = predict_split(run, read_dataset(dataset_id or run.config.dataset_id), split)
-    return {"run_id": run_id, "dataset_id": dataset_id or run.config.dataset_id, "split": split} | summarise(
-        predictions
-    )
+        predictions = predict_split(run, read_dataset(dataset_id), split)
+    leaked = _find_leaked(run, dataset_id, split)
+    return {"run_id": run_id, "dataset_id": dataset_id, "split": split} | summarise(predictions, leaked)
 
 
 def predict_split(run: Run, dataset: Dataset, split: str) -> Predictions:
@@ -134,24 +134,48 @@ def predict_split(run: Run, dataset: Dataset, split: str) -> Predictions:
     return Predictions([picture.file for picture in pictures], y_true, y_prob.argmax(axis=1), y_prob, class_names)
 
 
-def summarise(predictions: Predictions) -> dict[str, Any]:
-    """The contract's numbers for predictions; `accuracy` is None for no pictures."""
+def summarise(predictions: Predictions, leaked: Container[str] | None = None) -> dict[str, Any]:
+    """The contract's numbers for predictions; `accuracy` is None for no pictures.
+
+    Args:
+        leaked: files with a twin among pictures that were seen before; None where it is not known.
+    """
     n = len(predictions.files)
-    right = int((predictions.y_true == predictions.y_pred).sum())
+    right = predictions.y_true == predictions.y_pred
     matrix = compute_confusion_matrix(predictions.y_true, predictions.y_pred, len(predictions.class_names))
     report = compute_report(matrix, predictions.class_names)
-    return {
-        "n": n,
-        "accuracy": compute_accuracy(predictions.y_true, predictions.y_pred) if n else None,
-        "accuracy_ci95": list(compute_wilson_interval(right, n)) if n else None,
+    return _score(right) | {
         "loss": compute_log_loss(predictions.y_true, predictions.y_prob) if n else None,
-        "without_leaks": None,
+        "without_leaks": None if leaked is None else _score(right[[file not in leaked for file in predictions.files]]),
         "class_names": predictions.class_names,
         "confusion_matrix": matrix.tolist(),
         "report": report,
         "averages": compute_averages(report, matrix),
         "ece": compute_ece(predictions.y_true, predictions.y_prob) if n else None,
     }
+
+
+def _score(right: np.ndarray) -> dict[str, Any]:
+    n, n_right = len(right), int(right.sum())
+    return {
+        "n": n,
+        "accuracy": n_right / n if n else None,
+        "accuracy_ci95": list(compute_wilson_interval(n_right, n)) if n else None,
+    }
+
+
+def _find_leaked(run: Run, dataset_id: str, split: str) -> set[str] | None:
+    """Files of a split with a twin among the pictures that the run has seen; None where all of them were seen."""
+    trained_on = dataset_of(run)
+    if trained_on is None or (dataset_id == trained_on.dataset_id and split not in SCORED):
+        return None
+    dataset = read_dataset(dataset_id)
+    if dataset_id == trained_on.dataset_id:
+        leaks = ensure_audit(dataset).leaks[split]
+    else:
+        leaks = find_foreign_leaks(dataset, split, trained_on)
+    pictures = read_manifest(dataset)
+    return {pictures[at].file for at in leaks}
 
 
 def _predict(

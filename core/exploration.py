@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.datasets import Dataset
 from core.errors import DatasetError
-from core.scans import fit_scan
+from core.scans import fit_scan, load_scan
 
 MEAN_SIZE = 128  # side of the mean pictures, in pixels
 
@@ -21,19 +21,19 @@ class PixelSums:
 
     n: int = 0
     histogram: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
-    pictures: np.ndarray = field(default_factory=lambda: np.zeros((MEAN_SIZE, MEAN_SIZE), np.uint32))
+    pictures: np.ndarray = field(default_factory=lambda: np.zeros((MEAN_SIZE, MEAN_SIZE), np.int64))
 
     @classmethod
     def of(cls, grey: np.ndarray) -> PixelSums:
         """Measure one picture, uint8 (height, width)."""
         histogram = np.asarray(Image.fromarray(grey).histogram(), dtype=np.int64)
-        return cls(1, histogram, fit_scan(grey, MEAN_SIZE, channels=1)[:, :, 0].astype(np.uint32))
+        return cls(1, histogram, fit_scan(grey, MEAN_SIZE, channels=1)[:, :, 0].astype(np.int64))
 
-    def add(self, other: PixelSums) -> None:
-        """Take in the sums of other pictures."""
-        self.n += other.n
-        self.histogram = self.histogram + other.histogram
-        self.pictures = self.pictures + other.pictures
+    def add(self, other: PixelSums, sign: int = 1) -> None:
+        """Take in the sums of other pictures, or (sign -1) take them out again."""
+        self.n += sign * other.n
+        self.histogram = self.histogram + sign * other.histogram
+        self.pictures = self.pictures + sign * other.pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +44,41 @@ class Exploration:
     mean_pictures: dict[str, np.ndarray]
 
 
+def measure_file(path: Path) -> PixelSums:
+    """Measure a stored picture.
+
+    Raises:
+        ScanError: it cannot be decoded.
+    """
+    pixels = load_scan(path)
+    return PixelSums.of(pixels if pixels.ndim == 2 else np.asarray(Image.fromarray(pixels).convert("L")))
+
+
 def write_exploration(folder: Path, sums: list[PixelSums]) -> None:
     """Write exploration.npz; `sums` in the order of the class names."""
-    means = [np.rint(entry.pictures / max(entry.n, 1)).astype(np.uint8) for entry in sums]
     np.savez_compressed(
         folder / "exploration.npz",
+        n=np.array([entry.n for entry in sums]),
         histograms=np.array([entry.histogram for entry in sums]),
-        mean_pictures=np.array(means),
+        pictures=np.array([entry.pictures for entry in sums]),
     )
+
+
+def read_sums(dataset: Dataset) -> dict[str, PixelSums]:
+    """Read what was summed over the pictures of each class.
+
+    Raises:
+        DatasetError: the file is missing or damaged.
+    """
+    try:
+        with np.load(dataset.folder / "exploration.npz", allow_pickle=False) as stored:
+            arrays = [stored[name] for name in ("n", "histograms", "pictures")]
+        rows = zip(dataset.class_names, *arrays, strict=True)
+        return {name: PixelSums(int(n), histogram, pictures) for name, n, histogram, pictures in rows}
+    except (OSError, KeyError, ValueError) as error:
+        raise DatasetError(
+            f"The statistics of data set {dataset.name!r} are damaged. Delete the data set and import it again."
+        ) from error
 
 
 def read_exploration(dataset: Dataset) -> Exploration:
@@ -60,12 +87,6 @@ def read_exploration(dataset: Dataset) -> Exploration:
     Raises:
         DatasetError: the file is missing or damaged.
     """
-    try:
-        with np.load(dataset.folder / "exploration.npz", allow_pickle=False) as stored:
-            histograms, means = stored["histograms"], stored["mean_pictures"]
-        rows = list(zip(dataset.class_names, histograms, means, strict=True))
-    except (OSError, KeyError, ValueError) as error:
-        raise DatasetError(
-            f"The statistics of data set {dataset.name!r} are damaged. Delete the data set and import it again."
-        ) from error
-    return Exploration({name: counts for name, counts, _ in rows}, {name: mean for name, _, mean in rows})
+    sums = read_sums(dataset)
+    means = {name: np.rint(entry.pictures / max(entry.n, 1)).astype(np.uint8) for name, entry in sums.items()}
+    return Exploration({name: entry.histogram for name, entry in sums.items()}, means)

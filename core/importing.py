@@ -1,8 +1,7 @@
-"""Turn a ZIP, a folder or the synthetic sample into a data set.
+"""Jobs that make a data set: from a ZIP, a folder or the synthetic sample, or as a new version of another one.
 
-Pictures are decoded once, stripped of everything but pixels, stored under names of ours in a staging folder, and the
-folder gets its final name at the very end: a failed, stopped or killed import leaves nothing. Runs as a job
-(`python -m core.importing JOB_FOLDER`), or within the command line.
+A data set is put together in a staging folder, which gets its final name at the very end: a job that fails, is stopped
+or killed leaves nothing. Runs as a process (`python -m core.importing JOB_FOLDER`), or within the command line.
 """
 
 from __future__ import annotations
@@ -11,27 +10,20 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from core import jobs, signatures
-from core.admission import check_classes, check_splits
-from core.archives import Source, open_source
-from core.datasets import Dataset, Picture, compute_fingerprint, count_splits, read_dataset, write_manifest
+from core import jobs
+from core.assembly import Report, assemble
+from core.auditing import run_audit
+from core.datasets import Dataset, read_dataset
 from core.errors import DatasetError, StudioError, storage_errors
-from core.exploration import PixelSums, write_exploration
 from core.files import is_plain_name, read_json, slug, sync_folder, write_json
-from core.findings import find_places
-from core.grouping import Grouped, describe_leaks, group_pictures
-from core.intake import Taken, take_all
-from core.layouts import SPLITS
 from core.patients import check_pattern
-from core.samples import open_sample
 from core.settings import read_settings
-from core.splits import fill_splits
+from core.versions import build_version, check_change
 
 _CHUNK = 2**20
 
@@ -61,27 +53,27 @@ def create_import(
         DatasetError: the pattern is no regular expression.
     """
     check_pattern(patient_pattern)
-    folder = imports_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    incoming = folder.with_name(f".new-{folder.name}")  # nobody takes it for a job while a long upload is copied
-    with storage_errors():
-        incoming.mkdir(parents=True)
-        try:
-            if upload is not None:
-                path = folder / "upload.zip"
-                with (incoming / "upload.zip").open("wb") as file:
-                    shutil.copyfileobj(upload, file, _CHUNK)
-            request = {
-                "path": str(path) if path else None,
-                "name": name,
-                "images_per_class": images_per_class,
-                "patient_pattern": patient_pattern,
-            }
-            write_json(incoming / "request.json", request)
-            jobs.write_queued(incoming)
-            incoming.rename(folder)
-        finally:
-            shutil.rmtree(incoming, ignore_errors=True)
-    return folder
+    request = {
+        "path": str(path) if path else None,
+        "name": name,
+        "images_per_class": images_per_class,
+        "patient_pattern": patient_pattern,
+    }
+    return _create_job(request, upload)
+
+
+def create_version(parent: Dataset, change: dict[str, Any], name: str = "") -> Path:
+    """Make the folder of a job that makes a new version of a data set.
+
+    Args:
+        change: what `core.versions.new_split` or `core.versions.changed_pictures` gives.
+        name: name of the version; by default that of the parent with a word about the change.
+
+    Raises:
+        DatasetError: the change cannot be made.
+    """
+    check_change(parent, change)
+    return _create_job({"parent": parent.dataset_id, "name": name, "change": change})
 
 
 def start_import(folder: Path) -> None:
@@ -99,7 +91,10 @@ def run_import(folder: Path, on_progress: Callable[[int, int], None] | None = No
     with jobs.hold(folder) as job:
         job.update(state="running", started_at=time.time(), message="Looking through the files")
         try:
-            dataset = _import(request, folder, job, on_progress)
+            with storage_errors():
+                make = build_version if "parent" in request else assemble
+                (folder / "staging").mkdir()
+                dataset = _settle(folder / "staging", make(request, folder / "staging", _reporter(job, on_progress)))
         except BaseException as error:
             _remove_payload(folder)
             expected = isinstance(error, StudioError)
@@ -112,7 +107,7 @@ def run_import(folder: Path, on_progress: Callable[[int, int], None] | None = No
 
 
 def imports_folder() -> Path:
-    """Where import jobs lie."""
+    """Where these jobs lie."""
     return read_settings().data / ".imports"
 
 
@@ -139,103 +134,44 @@ def remove_dead_imports(keep_seconds: float = 3600.0) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _create_job(request: dict[str, Any], upload: BinaryIO | None = None) -> Path:
+    folder = imports_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    incoming = folder.with_name(f".new-{folder.name}")  # nobody takes it for a job while a long upload is copied
+    with storage_errors():
+        incoming.mkdir(parents=True)
+        try:
+            if upload is not None:
+                request = request | {"path": str(folder / "upload.zip")}
+                with (incoming / "upload.zip").open("wb") as file:
+                    shutil.copyfileobj(upload, file, _CHUNK)
+            write_json(incoming / "request.json", request)
+            jobs.write_queued(incoming)
+            incoming.rename(folder)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+    return folder
+
+
 def _remove_payload(folder: Path) -> None:
     """Remove all of an import but its status."""
     shutil.rmtree(folder / "staging", ignore_errors=True)
     (folder / "upload.zip").unlink(missing_ok=True)
 
 
-def _import(
-    request: dict[str, Any], folder: Path, job: jobs.Job, on_progress: Callable[[int, int], None] | None
-) -> Dataset:
+def _reporter(job: jobs.Job, on_progress: Callable[[int, int], None] | None) -> Report:
     started = time.time()
-    staging = folder / "staging"
-    with _open(request) as source, storage_errors():
-        (staging / "images").mkdir(parents=True)
-        (staging / "thumbnails").mkdir()
-        found = find_places(source, request.get("patient_pattern"))
-        skipped = list(found.skipped)
-        pictures: list[Picture] = []
-        patients: list[str | bytes | None] = []
-        sums: dict[str, PixelSums] = {}
-        with (staging / signatures.FILE).open("wb") as signature_file:
-            for done, result in enumerate(take_all(source, found.places, staging), start=1):
-                if isinstance(result, Taken):
-                    pictures.append(result.picture)
-                    patients.append(result.patient)
-                    sums.setdefault(result.picture.label, PixelSums()).add(result.sums)
-                    signature_file.write(signatures.shrink(result.sums.pictures).tobytes())
-                else:
-                    skipped.append(result)
-                _report(job, done, len(found.places), started, on_progress)
-        grouped = group_pictures(found, pictures, patients, skipped, source.litter)
-        pictures, dataset = _describe(request, grouped, started)
-        write_manifest(staging / "manifest.csv", pictures)
-        write_exploration(staging, [sums[name] for name in dataset.class_names])
-        return _settle(staging, dataset)
 
+    def report(message: str, done: int, total: int) -> None:
+        if done % 25 and done != total:
+            return
+        if job.stop_requested():
+            raise ImportStopped("It was cancelled; nothing of it was kept.")
+        left = (time.time() - started) / done * (total - done) if done else None
+        job.report(message, done=done, total=total, seconds_left=left)
+        if on_progress:
+            on_progress(done, total)
 
-@contextmanager
-def _open(request: dict[str, Any]) -> Iterator[Source]:
-    if request.get("images_per_class") is not None:
-        yield open_sample(int(request["images_per_class"]))
-        return
-    with open_source(Path(str(request.get("path")))) as source:
-        yield source
-
-
-def _report(
-    job: jobs.Job, done: int, total: int, started: float, on_progress: Callable[[int, int], None] | None
-) -> None:
-    if done % 25 and done != total:
-        return
-    if job.stop_requested():
-        raise ImportStopped("The import was cancelled; nothing of it was kept.")
-    left = (time.time() - started) / done * (total - done)
-    job.report("Checking and storing pictures", done=done, total=total, seconds_left=left)
-    if on_progress:
-        on_progress(done, total)
-
-
-def _describe(request: dict[str, Any], grouped: Grouped, started: float) -> tuple[list[Picture], Dataset]:
-    """Check the classes, give every picture its split, and say what the data set is."""
-    pictures = grouped.pictures
-    class_names = sorted({picture.label for picture in pictures})
-    check_classes(pictures, class_names, grouped.skipped)
-    splits, notes = fill_splits(
-        [picture.split or None for picture in pictures],
-        [picture.label for picture in pictures],
-        groups=[picture.group for picture in pictures],
-    )
-    pictures = [replace(picture, split=split) for picture, split in zip(pictures, splits, strict=True)]
-    notes = [*grouped.notes, *notes, *describe_leaks(pictures)]
-    counts = count_splits(pictures, class_names)
-    check_splits(counts)
-    synthetic = request.get("images_per_class") is not None
-    path = Path(str(request.get("path") or "Synthetic sample"))
-    if synthetic:
-        notes = [
-            "These are drawn phantoms, not scans of people: for trying the studio out, not for results.",
-            *notes,
-        ]
-    return pictures, Dataset(
-        dataset_id="",
-        name=(request.get("name") or "").strip() or path.stem,
-        class_names=class_names,
-        n_images=len(pictures),
-        splits=counts,
-        skipped=[asdict(entry) for entry in grouped.skipped],
-        litter=grouped.litter,
-        notes=notes,
-        fingerprint=compute_fingerprint(pictures),
-        split_fingerprints={
-            split: compute_fingerprint(picture for picture in pictures if picture.split == split) for split in SPLITS
-        },
-        created=started,
-        seconds=round(time.time() - started, 3),
-        source="sample" if synthetic else "folder" if path.is_dir() else "zip",
-        synthetic=synthetic,
-    )
+    return report
 
 
 def _settle(staging: Path, dataset: Dataset) -> Dataset:
@@ -260,6 +196,6 @@ def _settle(staging: Path, dataset: Dataset) -> Dataset:
 
 if __name__ == "__main__":
     try:
-        run_import(Path(sys.argv[1]))
+        run_audit(run_import(Path(sys.argv[1])))
     except StudioError as error:
         sys.exit(str(error))

@@ -122,7 +122,7 @@ def _judge(
     with ThreadPoolExecutor(read_settings().n_threads) as pool:
         for done, chunk in _in_chunks(pairs):
             likely = _align(chunk, signatures)
-            twins += [twin for twin in pool.map(lambda pair: _verify(*pair, read_detail), likely) if twin is not None]
+            twins += [twin for twin in pool.map(lambda pair: _verify(pair, read_detail), likely) if twin is not None]
             if on_progress:
                 on_progress(done, len(pairs))
     return twins
@@ -157,7 +157,8 @@ def _align(pairs: np.ndarray, signatures: np.ndarray) -> list[tuple[int, int, in
     return [(int(pairs[at, 0]), int(pairs[at, 1]), int(symmetries[at])) for at in np.flatnonzero(likely)]
 
 
-def _verify(first: int, second: int, symmetry: int, read_detail: Callable[[int], np.ndarray]) -> Twin | None:
+def _verify(pair: tuple[int, int, int], read_detail: Callable[[int], np.ndarray]) -> Twin | None:
+    first, second, symmetry = pair
     left = compare(read_detail(first), SYMMETRIES[symmetry][0](read_detail(second)))
     if left is None:
         return None

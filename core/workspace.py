@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from core.datasets import read_dataset
+from core.datasets import Dataset, read_dataset
 from core.errors import DatasetError, StudioError
 from core.files import is_plain_name, remove_folder
 from core.importing import imports_folder, remove_dead_imports
@@ -33,6 +35,19 @@ def delete_dataset(dataset_id: str) -> None:
             f"Data set {dataset.name!r} is needed by {len(needing)} run(s): {names}{more}. Delete those first."
         )
     remove_folder(dataset.folder)
+
+
+def measure_disk(dataset: Dataset) -> tuple[int, int]:
+    """Bytes of a data set on disk, and how many of them would be freed: versions share their pictures."""
+    sizes = [(stat.st_size, stat.st_nlink) for path in dataset.folder.rglob("*") if (stat := _stat(path)) is not None]
+    return sum(size for size, _ in sizes), sum(size for size, links in sizes if links == 1)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat() if path.is_file() else None
+    except OSError:  # it went while we looked
+        return None
 
 
 def delete(name: str) -> dict[str, Any]:
