@@ -79,13 +79,8 @@ def decode_dicom(data: bytes, name: str, frame: int) -> DicomPicture:
             values = _read_pixels(dataset, name, frame, n_frames)
         except ScanError:
             raise
-        except Exception:
-            syntax = getattr(dataset.file_meta.get("TransferSyntaxUID"), "name", "unknown")
-            # `from None`: what a reader raises may quote a tag
-            raise ScanError(
-                f"{name} has pixels that cannot be decoded (transfer syntax: {syntax}). "
-                "Export it uncompressed, or as PNG."
-            ) from None
+        except Exception:  # `from None`: what a reader raises may quote a tag
+            raise ScanError(f"{name} {_describe_failure(dataset)}") from None
         return DicomPicture(to_picture(values, dataset, name, frame), n_frames, _hash_patient(header))
 
 
@@ -177,6 +172,15 @@ def _read_pixels(dataset: Any, name: str, frame: int, n_frames: int) -> np.ndarr
     if syntax != _RLE:
         check_codestream(source, int(dataset.Columns), int(dataset.Rows), name)
     return decode_codestream(source, syntax, dataset) if is_ours(syntax) else pixel_array(dataset, index=frame)
+
+
+def _describe_failure(dataset: Any) -> str:
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    is_known = getattr(syntax, "is_transfer_syntax", False)  # of a damaged file it may hold any text
+    if is_known and not syntax.is_compressed:
+        return "has fewer pixels than it announces, or they are damaged. Export it again."
+    words = syntax.name if is_known and not syntax.is_private else "unknown"
+    return f"has pixels that cannot be decoded (transfer syntax: {words}). Export it uncompressed, or as PNG."
 
 
 def _hash_patient(header: Any) -> bytes | None:

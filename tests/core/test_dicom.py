@@ -249,8 +249,9 @@ def test_a_patient_is_a_number_that_only_this_process_knows() -> None:
 def test_nothing_personal_is_said_or_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     plain = dicom(GREY, PatientID="Secret-17", WindowWidth=10, WindowCenter=5)
-    for at in range(132, len(plain) - GREY.size, 3):
-        broken = plain[:at] + b"\xff\x00" + plain[at + 2 :]
+    length = plain.index(b"UI\x14\x001.2.840.10008.1.2.1\0") + 2  # of the transfer syntax: it may swallow the rest
+    lies = [plain[:length] + struct.pack("<H", number) + plain[length + 2 :] for number in (120, 200, 300)]
+    for broken in lies + [plain[:at] + b"\xff\x00" + plain[at + 2 :] for at in range(132, len(plain) - GREY.size, 3)]:
         try:
             decode_scan(broken, "scan.dcm")
         except ScanError:

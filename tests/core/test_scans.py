@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.errors import ScanError, StudioError
+from core.errors import ScanError
 from core.jpegs import strip_jpeg
 from core.scans import decode_scan, fit_scan, load_scan
 from tests.conftest import grey_ramp
@@ -162,20 +162,3 @@ def test_fit_scan_gives_the_size_and_channels_of_a_network() -> None:
     assert fit_scan(grey_ramp(), 150).shape == (150, 150, 3)
     assert fit_scan(grey_ramp(), 150, channels=1).shape == (150, 150, 1)
     assert fit_scan(np.zeros((5, 9, 3), np.uint8), 20).shape == (20, 20, 3)
-
-
-def test_every_public_misbehaving_picture_is_decoded_or_refused_with_a_sentence(test_data: Path) -> None:
-    files = sorted([*(test_data / "fixtures/images").iterdir(), *(test_data / "fixtures/dicom").iterdir()])
-    assert len(files) > 100
-    sentences, n_decoded = [], 0
-    for file in files:
-        try:
-            pixels = load_scan(file)
-        except StudioError as error:
-            sentences.append(str(error))
-            continue
-        n_decoded += 1
-        assert pixels.dtype == np.uint8
-        assert pixels.ndim in (2, 3)
-    assert n_decoded > 60
-    assert all(len(sentence) > 20 for sentence in sentences)
