@@ -187,7 +187,7 @@ def _check_label(label: str, longest: int) -> str | None:
         return "gives no label for it."
     if len(label) > longest:
         return f"gives it a label of over {longest} characters."
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in label):
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in label):
         return "gives it a label with control characters."
     return None
 
