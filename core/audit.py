@@ -181,6 +181,24 @@ def describe_difference(twin: Twin, first: Picture, second: Picture) -> str:
     return ", ".join(words) or "re-encoded"
 
 
+def list_pairs(audit: Audit, pictures: list[Picture]) -> list[dict[str, Any]]:
+    """A row for each verified pair: file, stored name, split and class of both, what differs, how alike they are.
+
+    Pairs under two classes come first, then those in two splits.
+    """
+    rows = []
+    for twin in audit.twins:
+        row: dict[str, Any] = {}
+        for side, picture in (("first", pictures[twin.first]), ("second", pictures[twin.second])):
+            row |= {side: picture.file, f"{side}_stored": picture.stored}
+            row |= {f"{side}_split": picture.split, f"{side}_label": picture.label}
+        differs = describe_difference(twin, pictures[twin.first], pictures[twin.second])
+        rows.append(row | {"differs": differs, "alike": twin.alike})
+    return sorted(
+        rows, key=lambda row: (row["first_label"] == row["second_label"], row["first_split"] == row["second_split"])
+    )
+
+
 def describe_audit(dataset: Dataset, audit: Audit) -> dict[str, Any]:
     """The contract's JSON for an audit."""
     pictures = read_manifest(dataset)
@@ -204,12 +222,8 @@ def describe_audit(dataset: Dataset, audit: Audit) -> dict[str, Any]:
         "quality": [{"file": files[at], "problem": problem} for at, problem in audit.quality]
         + [{"file": entry["file"], "problem": f"Left out: {entry['reason']}"} for entry in dataset.skipped],
         "pairs": [
-            {
-                "files": [files[twin.first], files[twin.second]],
-                "differs": describe_difference(twin, pictures[twin.first], pictures[twin.second]),
-                "alike": round(twin.alike, 5),
-            }
-            for twin in audit.twins
+            {"files": [row["first"], row["second"]], "differs": row["differs"], "alike": round(row["alike"], 5)}
+            for row in list_pairs(audit, pictures)
         ],
         "patients": {
             "n": audit.n_patients,

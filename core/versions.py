@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,18 @@ def describe_change(parent: list[Picture], version: list[Picture]) -> dict[str, 
             {"file": old.file, "from": old.split, "to": new.split} for old, new in pairs if old.split != new.split
         ],
     }
+
+
+def family(dataset: Dataset, datasets: Sequence[Dataset]) -> list[Dataset]:
+    """A data set, the one it comes from in the end, and all versions of that, the oldest first."""
+    by_id = {other.dataset_id: other for other in datasets}
+
+    def root(member: Dataset) -> str:
+        while member.parent in by_id:
+            member = by_id[member.parent]
+        return member.parent or member.dataset_id
+
+    return sorted((other for other in datasets if root(other) == root(dataset)), key=lambda other: other.created)
 
 
 def _title(change: dict[str, Any]) -> str:

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from core.datasets import list_datasets
-from core.runs import list_runs, start_run
-from core.ui import forms, selection, shell
+from core.runs import list_runs
+from core.ui import forms, selection, shell, starting
 from core.ui.history import render_history
 from core.ui.live import render_live
 
@@ -38,10 +38,7 @@ def render_configure() -> None:
             icon=":material/play_arrow:",
             disabled=weights is None,
         ):
-            run = start_run(dataset, config, name)
-            selection.remember("run", run.run_id)
-            selection.show_section("live")
-            st.rerun()
+            starting.start_or_ask(dataset, config, name)
     forms.render_preview(dataset, config)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import datasets, evaluation, exploration, prediction, runs, scans
+from core import auditing, datasets, evaluation, exploration, prediction, runs, scans, workspace
+from core.audit import Audit, list_pairs
 from core.datasets import Dataset
 from core.evaluation import Predictions
 from core.exploration import Exploration
@@ -20,6 +22,33 @@ from core.runs import Run
 def manifest(dataset: Dataset) -> pd.DataFrame:
     """A data set's manifest, one row per picture."""
     return _manifest(dataset.dataset_id, dataset.created)
+
+
+def audit(dataset: Dataset) -> Audit | None:
+    """A data set's audit, if there is one."""
+    return _audit(dataset.dataset_id, dataset.created, _stamp(auditing.audit_folder(dataset) / "result.json"))
+
+
+def twins(dataset: Dataset) -> pd.DataFrame:
+    """A row for each pair of twins of an audited data set."""
+    return _twins(dataset.dataset_id, dataset.created, _stamp(auditing.audit_folder(dataset) / "result.json"))
+
+
+def score_without_leaks(run: Run) -> dict[str, Any] | None:
+    """Test score of a run on the scans without a twin that it has seen; None where that is not known."""
+    dataset = runs.dataset_of(run)
+    found = audit(dataset) if dataset is not None else None
+    if dataset is None or found is None:
+        return None
+    files = manifest(dataset)["file"]
+    leaked = {str(files.iloc[at]) for at in found.leaks["test"]}
+    score: dict[str, Any] | None = evaluation.summarise(predictions(run, "test"), leaked)["without_leaks"]
+    return score
+
+
+def disk_use(dataset: Dataset) -> tuple[int, int]:
+    """Bytes of a data set, and what deleting it would free; looked at once a minute."""
+    return _disk_use(dataset.dataset_id, dataset.created)
 
 
 def pixel_statistics(dataset: Dataset) -> Exploration:
@@ -52,6 +81,23 @@ def _manifest(dataset_id: str, created: float) -> pd.DataFrame:
 @st.cache_data(max_entries=8, show_spinner=False)
 def _exploration(dataset_id: str, created: float) -> Exploration:
     return exploration.read_exploration(datasets.read_dataset(dataset_id))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _audit(dataset_id: str, created: float, stamp: float) -> Audit | None:
+    return auditing.read_audit(datasets.read_dataset(dataset_id))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _twins(dataset_id: str, created: float, stamp: float) -> pd.DataFrame:
+    dataset = datasets.read_dataset(dataset_id)
+    found = auditing.read_audit(dataset)
+    return pd.DataFrame(list_pairs(found, datasets.read_manifest(dataset)) if found else [])
+
+
+@st.cache_data(max_entries=32, ttl=60, show_spinner=False)
+def _disk_use(dataset_id: str, created: float) -> tuple[int, int]:
+    return workspace.measure_disk(datasets.read_dataset(dataset_id))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -23,44 +23,6 @@ _CELL_EMPTY, _CELL_FULL = "#E1E5F8", "#3730A3"
 SELECTABLE = CONFIG | {"doubleClick": False}
 
 
-def plot_split_counts(splits: dict[str, dict[str, int]], class_names: Sequence[str]) -> go.Figure:
-    """Stacked bars: pictures per split and class."""
-    figure = go.Figure()
-    for at, name in enumerate(class_names):
-        figure.add_bar(
-            name=_safe(name),
-            y=[split.capitalize() for split in splits],
-            x=[counts[name] for counts in splits.values()],
-            orientation="h",
-            marker_color=palette.colour(at),
-            marker_pattern=_pattern(at),
-            hovertemplate="%{y}: %{x:,} scans<extra>" + _safe(name) + "</extra>",
-        )
-    figure.update_layout(barmode="stack", yaxis_autorange="reversed", xaxis_title="Scans")
-    return _finish(figure, 240)
-
-
-def plot_intensities(histograms: dict[str, np.ndarray]) -> go.Figure:
-    """Share of pixels per grey level and class, in steps of 4 levels; black is left out of the scale."""
-    figure = go.Figure()
-    for at, (name, counts) in enumerate(histograms.items()):
-        shares = counts.reshape(64, 4).sum(axis=1) / max(counts.sum(), 1)
-        figure.add_scatter(
-            name=_safe(name),
-            x=np.arange(64) * 4 + 2,
-            y=shares,
-            mode="lines",
-            line={"color": palette.colour(at), "dash": palette.dash(at)},
-            hovertemplate="Grey level %{x:.0f}: %{y:.2%}<extra>" + _safe(name) + "</extra>",
-        )
-    highest = max(float((c.reshape(64, 4).sum(axis=1) / max(c.sum(), 1))[2:].max()) for c in histograms.values())
-    figure.update_layout(
-        xaxis_title="Grey level (0 black, 255 white)",
-        yaxis={"title": "Share of pixels", "tickformat": ".1%", "range": [0, highest * 1.15 or 1]},
-    )
-    return _finish(figure)
-
-
 def plot_curves(history: Sequence[Epoch], metric: str, best: int | None) -> go.Figure:
     """Training and validation over the epochs, with the best epoch and the phases marked.
 
@@ -74,7 +36,7 @@ def plot_curves(history: Sequence[Epoch], metric: str, best: int | None) -> go.F
         ("Validation", f"val_{metric}", palette.VALIDATION, "square", "dash"),
     ):
         figure.add_scatter(
-            name=_safe(name),
+            name=safe(name),
             x=epochs,
             y=[row[key] for row in history],
             mode="lines+markers",
@@ -86,7 +48,7 @@ def plot_curves(history: Sequence[Epoch], metric: str, best: int | None) -> go.F
         _mark_best(figure, history, metric, best)
     _mark_phases(figure, history)
     figure.update_layout(xaxis=_epoch_axis(len(epochs)), yaxis=_metric_axis(metric))
-    return _finish(figure)
+    return finish(figure)
 
 
 def plot_run_curves(histories: Mapping[str, Sequence[Epoch]], metric: str) -> go.Figure:
@@ -94,17 +56,17 @@ def plot_run_curves(histories: Mapping[str, Sequence[Epoch]], metric: str) -> go
     figure = go.Figure()
     for at, (name, history) in enumerate(histories.items()):
         figure.add_scatter(
-            name=_safe(name),
+            name=safe(name),
             x=[row["epoch"] for row in history],
             y=[row[metric] for row in history],
             mode="lines+markers",
             line={"color": palette.colour(at), "dash": palette.dash(at), "width": 2.5},
             marker={"symbol": palette.marker(at), "size": 7},
-            hovertemplate="Epoch %{x}: %{y:" + _format(metric) + "}<extra>" + _safe(name) + "</extra>",
+            hovertemplate="Epoch %{x}: %{y:" + _format(metric) + "}<extra>" + safe(name) + "</extra>",
         )
     longest = max((len(history) for history in histories.values()), default=1)
     figure.update_layout(xaxis=_epoch_axis(longest), yaxis=_metric_axis(metric))
-    return _finish(figure)
+    return finish(figure)
 
 
 def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], *, as_percent: bool) -> go.Figure:
@@ -112,7 +74,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], *, as_percent
     rows = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, rows, out=np.zeros(matrix.shape), where=rows > 0)
     n = len(class_names)
-    names = [_safe(name) for name in class_names]
+    names = [safe(name) for name in class_names]
     figure = go.Figure(
         go.Heatmap(
             z=shares,
@@ -149,7 +111,7 @@ def plot_confusion(matrix: np.ndarray, class_names: Sequence[str], *, as_percent
         | lines,
         yaxis={"title": "True class", "range": [n - 0.5, -0.5]} | ticks | lines,
     )
-    return _finish(figure, max(300, 76 * n + 90))
+    return finish(figure, max(300, 76 * n + 90))
 
 
 def plot_f1(reports: dict[str, dict[str, dict[str, float]]], class_names: Sequence[str]) -> go.Figure:
@@ -157,15 +119,15 @@ def plot_f1(reports: dict[str, dict[str, dict[str, float]]], class_names: Sequen
     figure = go.Figure()
     for at, (name, report) in enumerate(reports.items()):
         figure.add_bar(
-            name=_safe(name),
-            x=[_safe(entry) for entry in class_names],
+            name=safe(name),
+            x=[safe(entry) for entry in class_names],
             y=[report.get(entry, {}).get("f1") for entry in class_names],
             marker_color=palette.colour(at),
-            marker_pattern=_pattern(at),
-            hovertemplate="%{x}: F1 %{y:.3f}<extra>" + _safe(name) + "</extra>",
+            marker_pattern=pattern(at),
+            hovertemplate="%{x}: F1 %{y:.3f}<extra>" + safe(name) + "</extra>",
         )
     figure.update_layout(barmode="group", xaxis_type="category", yaxis={"title": "F1", "range": [0, 1.02]})
-    return _finish(figure)
+    return finish(figure)
 
 
 def plot_probabilities(probabilities: Sequence[float], class_names: Sequence[str]) -> go.Figure:
@@ -173,7 +135,7 @@ def plot_probabilities(probabilities: Sequence[float], class_names: Sequence[str
     figure = go.Figure(
         go.Bar(
             x=list(probabilities),
-            y=[_safe(name) for name in class_names],
+            y=[safe(name) for name in class_names],
             orientation="h",
             marker_color=[palette.colour(at) for at in range(len(class_names))],
             text=[f"{value:.1%}" for value in probabilities],
@@ -192,10 +154,10 @@ def plot_probabilities(probabilities: Sequence[float], class_names: Sequence[str
         yaxis={"autorange": "reversed", "type": "category"},
         showlegend=False,
     )
-    return _finish(figure, 90 + 46 * len(class_names))
+    return finish(figure, 90 + 46 * len(class_names))
 
 
-def _pattern(at: int) -> dict[str, object]:
+def pattern(at: int) -> dict[str, object]:
     """A light pattern over the colour, so that bars are told apart without it."""
     shape = ("", "/", ".", "x", "\\", "-")[at % 6]
     return {"shape": shape, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.45)", "size": 7, "solidity": 0.25}
@@ -206,7 +168,8 @@ def _ink() -> str:
     return "#C4C9D4" if st.context.theme.type == "dark" else "#4A5162"
 
 
-def _finish(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
+def finish(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
+    """Size, ink and backgrounds that fit both themes."""
     ink = _ink()
     figure.update_xaxes(tickfont_color=ink, title_font_color=ink)
     figure.update_yaxes(tickfont_color=ink, title_font_color=ink)
@@ -282,7 +245,7 @@ def _format(metric: str) -> str:
     return ".1%" if "accuracy" in metric else ".4f"
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """A user's name as a text of Plotly, which reads some HTML: made harmless, and shortened."""
     text = text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

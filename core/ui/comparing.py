@@ -19,6 +19,7 @@ from core.ui.text import duration, percent, plain, size
 # title -> (value of a run, whether higher is better, how it is written)
 _METRICS: dict[str, tuple[Any, bool | None, Any]] = {
     "Test accuracy": (lambda run: run.score("test"), True, percent),
+    "Test accuracy without twins": (lambda run: _without_leaks(run), True, percent),
     "Validation accuracy": (lambda run: run.score("validation"), True, percent),
     "Test loss": (lambda run: run.score("test", "loss"), False, lambda value: f"{value:.3f}"),
     "Test macro F1": (lambda run: run.score("test", "macro_f1"), True, lambda value: f"{value:.3f}"),
@@ -30,7 +31,14 @@ _METRICS: dict[str, tuple[Any, bool | None, Any]] = {
     "Training time": (lambda run: run.metrics.get("training_seconds"), False, duration),
     "One prediction": (lambda run: run.metrics.get("prediction_ms"), False, lambda value: f"{value:.1f} ms"),
 }
-_ON_TEST = ("Test accuracy", "Test loss", "Test macro F1", "Test AUC", "Calibration error")
+_ON_TEST = (
+    "Test accuracy",
+    "Test accuracy without twins",
+    "Test loss",
+    "Test macro F1",
+    "Test AUC",
+    "Calibration error",
+)
 
 
 def render_comparison(runs: list[Run]) -> None:
@@ -43,6 +51,11 @@ def render_comparison(runs: list[Run]) -> None:
     _render_classes(runs, names)
     _render_matrices(runs, names)
     _render_settings(runs, names)
+
+
+def _without_leaks(run: Run) -> float | None:
+    score = cached.score_without_leaks(run)
+    return None if score is None else score["accuracy"]
 
 
 def _distinct_names(runs: list[Run]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.datasets import Dataset
 from core.layouts import SPLITS
-from core.ui import cached, charts, shell
+from core.ui import cached, charts, data_charts, marking, shell
 from core.ui.gallery import render_gallery
 from core.ui.text import count, duration, percent, plain, size
 from core.workspace import delete_dataset
@@ -24,6 +24,7 @@ def render_dataset(dataset: Dataset) -> None:
     with st.container(border=True):
         st.subheader("Scans", anchor=False)
         render_gallery(dataset)
+    marking.render_draft(dataset)
     _render_pixels(dataset)
     _render_files(dataset)
     _render_skipped(dataset)
@@ -68,7 +69,7 @@ def _render_counts(dataset: Dataset) -> None:
         st.subheader("Scans per split and class", anchor=False)
         chart, table = st.columns([2, 3])
         with chart:
-            figure = charts.plot_split_counts(dataset.splits, dataset.class_names)
+            figure = data_charts.plot_split_counts(dataset.splits, dataset.class_names)
             st.plotly_chart(
                 figure,
                 config=charts.CONFIG,
@@ -91,7 +92,7 @@ def _render_pixels(dataset: Dataset) -> None:
     histogram, means = st.columns([3, 2])
     with histogram, st.container(border=True, height="stretch"):
         st.subheader("Grey levels", anchor=False)
-        figure = charts.plot_intensities(pixels.histograms)
+        figure = data_charts.plot_intensities(pixels.histograms)
         st.plotly_chart(figure, config=charts.CONFIG, key="intensities", alt="Share of pixels per grey level and class")
         st.caption("Classes whose curves differ may be told apart by brightness alone, which is rarely what one wants.")
     with means, st.container(border=True, height="stretch"):

@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from core.datasets import Dataset
+from core.drafts import read_draft
 from core.intake import THUMBNAIL
 from core.layouts import SPLITS
-from core.ui import cached
+from core.ui import cached, marking
 from core.ui.text import count, plain
 
 SMALL, LARGE = "Small", "Large"
@@ -48,18 +49,25 @@ def render_scans(
     if n_pages > 1:
         page = min(int(st.session_state.get(f"{key}_page", 1)), n_pages)
     rows = frame.iloc[(page - 1) * per_page : page * per_page]
+    draft = read_draft(dataset)
+    chosen = []
     with st.container(horizontal=True, gap="small"):
         for _, row in rows.iterrows():
-            file = row["thumbnail"] if zoom == SMALL else row["stored"]
-            st.image(
-                str(dataset.folder / str(file)),
-                caption=plain(str(row[captions])),
-                width=_WIDTH[zoom],
-                alt=f"Scan {row['file']!s}, class {row['label']!s}, split {row['split']}",
-            )
+            stored = str(row["stored"])
+            with st.container(width=_WIDTH[zoom], gap=None):
+                st.image(
+                    str(dataset.folder / str(row["thumbnail"] if zoom == SMALL else stored)),
+                    caption=plain(f"{row[captions]}{marking.describe_mark(draft, stored)}"),
+                    width=_WIDTH[zoom],
+                    alt=f"Scan {row['file']!s}, class {row['label']!s}, split {row['split']}",
+                )
+                if marking.choose_scan(key, stored, str(row["file"])):
+                    chosen.append(stored)
     if n_pages > 1:
         st.pagination(n_pages, key=f"{key}_page")
-    st.caption(f"{count(len(frame), 'scan')}, page {page} of {n_pages}.")
+    st.caption(f"{count(len(frame), 'scan')}, page {page} of {n_pages}. Tick scans to leave them out or correct them.")
+    if chosen:
+        marking.render_actions(dataset, chosen, key)
 
 
 def _or_all(label: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The Dataset page's ways in: a ZIP, a folder of the server, the synthetic sample; and imports under way."""
+"""The Dataset page's ways in: a ZIP, a folder of the server, the synthetic sample."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core import importing, jobs
+from core import importing
 from core.datasets import Dataset
 from core.errors import DatasetError
 from core.patients import check_pattern
 from core.samples import DEFAULT_IMAGES_PER_CLASS
 from core.settings import read_settings
-from core.ui import selection, shell
-from core.ui.text import count, duration, moment
-from core.workspace import remove_remains
-
-_WATCHED = "_imports_watched"  # names of the import jobs that this tab has seen under way
+from core.ui import making, selection
+from core.ui.text import count, moment
 
 
 def render_import(datasets: list[Dataset]) -> None:
-    """Start imports, and watch those under way."""
-    _render_running()
+    """Start imports, and list what is here."""
     upload, other = st.columns(2)
     with upload:
         pattern = _render_patients()
@@ -125,61 +121,8 @@ def _importable(root: Path) -> list[str]:
 
 
 def _start(folder: Path) -> None:
-    importing.start_import(folder)
-    st.session_state[_WATCHED] = [folder.name]
+    making.start(folder)
     st.rerun()
-
-
-def _render_running() -> None:
-    remove_remains()
-    folders = importing.list_imports()
-    is_running = any(jobs.read_status(folder).is_alive for folder in folders)
-    shell.fragment(run_every=0.5 if is_running else None)(_render_jobs)(is_running)
-
-
-def _render_jobs(was_running: bool) -> None:
-    is_running = False
-    for folder in reversed(importing.list_imports()):
-        status = jobs.read_status(folder)
-        watched = st.session_state.get(_WATCHED, [])
-        if status.is_alive:
-            is_running = True
-            st.session_state[_WATCHED] = [*(set(watched) | {folder.name})]
-            _render_progress(folder, status)
-        elif folder.name in watched and status.state == "finished":
-            st.session_state.pop(_WATCHED)
-            selection.remember("dataset", status.message)
-            selection.show_section("explore")
-            st.toast("The data set is there.", icon=":material/check_circle:")
-            st.rerun()
-        elif status.state in ("failed", "interrupted", "stopped"):
-            _render_failure(folder, status)
-    if was_running and not is_running:
-        st.rerun()
-
-
-def _render_progress(folder: Path, status: jobs.Status) -> None:
-    done, total = status.progress.get("done", 0), status.progress.get("total", 0)
-    with st.container(border=True):
-        counted = f" {done:,} of {total:,}." if total else ""
-        left = f" Time left about {duration(status.seconds_left)}." if total else ""
-        st.progress(done / total if total else 0.0, text=f"{status.message or 'Starting'}.{counted}{left}")
-        st.caption("The import goes on if you leave this page or close the tab.")
-        if st.button("Cancel", key=f"cancel_{folder.name}", icon=":material/close:"):
-            jobs.request_stop(folder)
-
-
-def _render_failure(folder: Path, status: jobs.Status) -> None:
-    with st.container(border=True):
-        st.error(
-            "The import was cancelled." if status.state == "stopped" else "The import failed.",
-            icon=":material/error:",
-        )
-        st.text(status.error or "")
-        st.caption("Nothing was changed: no half data set is left behind.")
-        if st.button("Dismiss", key=f"dismiss_{folder.name}"):
-            importing.remove_import(folder)
-            st.rerun()
 
 
 def _render_list(datasets: list[Dataset]) -> None:

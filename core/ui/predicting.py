@@ -22,17 +22,28 @@ from core.ui.text import count, percent, plain
 
 _VIEW_SIDE = 512  # small scans are enlarged to this, with their own sharp pixels
 _LARGEST_VIEW = 1024  # larger ones are made smaller for the screen; the model gets them as they are
-_DECODED, _PREDICTED = "_decoded", "_predicted"
+_DECODED, _PREDICTED, _FRAMES = "_decoded", "_predicted", "_frames"
+_MOST_FRAMES = 20  # that stay decoded
 
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """A file that was dropped, decoded or not."""
+    """A file that was dropped, its first frame decoded or not."""
 
-    file_id: str
-    name: str
+    file: UploadedFile
     pixels: np.ndarray | None
+    n_frames: int = 1
     error: str = ""
+
+    @property
+    def file_id(self) -> str:
+        """What tells it from other drops, also of the same file."""
+        return self.file.file_id
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.file.name
 
 
 def read_uploads(files: Sequence[UploadedFile]) -> list[Upload]:
@@ -45,9 +56,10 @@ def read_uploads(files: Sequence[UploadedFile]) -> list[Upload]:
 
 def _read(file: UploadedFile) -> Upload:
     try:
-        return Upload(file.file_id, file.name, decode_scan(file.getvalue(), file.name).pixels)
+        scan = decode_scan(file.getvalue(), file.name)
     except ScanError as error:
-        return Upload(file.file_id, file.name, None, str(error))
+        return Upload(file, None, error=str(error))
+    return Upload(file, scan.pixels, scan.n_frames)
 
 
 def render_predictions(run: Run, uploads: list[Upload]) -> None:
@@ -101,14 +113,40 @@ def _render_table(classifier: Classifier, uploads: list[Upload]) -> int:
             icon=":material/download:",
             on_click="ignore",
         )
-        st.caption("Select a row to see that scan below.")
+        of_several = " Files of several frames are predicted by their first." if _any_frames(uploads) else ""
+        st.caption(f"Select a row to see that scan below.{of_several}")
     rows = event["selection"]["rows"]
     return rows[0] if rows and rows[0] < len(uploads) else 0
 
 
-def _render_one(run: Run, classifier: Classifier, upload: Upload) -> None:
+def _any_frames(uploads: list[Upload]) -> bool:
+    return any(upload.n_frames > 1 for upload in uploads)
+
+
+def _choose_frame(upload: Upload) -> np.ndarray:
+    """Pixels of the frame to show, decoded once; the first one where the chosen one cannot be read."""
     assert upload.pixels is not None
-    explained = classifier.explain(upload.pixels)
+    if upload.n_frames == 1:
+        return upload.pixels
+    number = st.number_input(f"Frame (1 to {upload.n_frames})", 1, upload.n_frames, key=f"frame_{upload.file_id}")
+    key = (upload.file_id, number)
+    known: dict[tuple[str, int], np.ndarray] = st.session_state.setdefault(_FRAMES, {})
+    if number > 1 and key not in known:
+        try:
+            pixels = decode_scan(upload.file.getvalue(), upload.name, number - 1).pixels
+        except ScanError as error:
+            st.warning("This frame cannot be read; the first one is shown.", icon=":material/broken_image:")
+            st.text(str(error))
+            return upload.pixels
+        while len(known) >= _MOST_FRAMES:
+            known.pop(next(iter(known)))
+        known[key] = pixels
+    return known.get(key, upload.pixels)
+
+
+def _render_one(run: Run, classifier: Classifier, upload: Upload) -> None:
+    pixels = _choose_frame(upload)
+    explained = classifier.explain(pixels)
     names = classifier.class_names
     answer = int(explained.probabilities.argmax())
     picture, numbers = st.columns([1, 1])
@@ -129,7 +167,7 @@ def _render_one(run: Run, classifier: Classifier, upload: Upload) -> None:
     heatmap = compute_heatmap(explained.activation, explained.channel_weights, names.index(target))
     with picture, st.container(border=True):
         st.image(
-            overlay_heatmap(_for_screen(upload.pixels), heatmap, strength),
+            overlay_heatmap(_for_screen(pixels), heatmap, strength),
             width="stretch",
             alt=f"The scan with the parts marked that speak for {target}",
         )

@@ -12,7 +12,7 @@ from core.curves import describe_convergence, describe_overfitting
 from core.evaluation import Predictions, summarise
 from core.history import read_history
 from core.runs import Run, dataset_of
-from core.ui import cached, charts, selection, shell
+from core.ui import cached, charts, marking, selection, shell
 from core.ui.gallery import render_scans
 from core.ui.text import count, decimal, percent, plain
 
@@ -25,6 +25,7 @@ def render_scores(run: Run) -> None:
     if run.metrics.get("synthetic"):
         shell.synthetic_note()
     _render_numbers(run)
+    _render_without_leaks(run)
     _render_learning(run)
     split = st.radio(
         "Split",
@@ -69,6 +70,45 @@ def _render_numbers(run: Run) -> None:
                 width=140,
                 height="stretch",
             )
+
+
+def _render_without_leaks(run: Run) -> None:
+    """Both test scores: of all scans, and of those that show nothing that was seen before."""
+    dataset = dataset_of(run)
+    clean = cached.score_without_leaks(run)
+    if dataset is None:
+        return
+    if clean is None:
+        st.caption(":material/fact_check: Whether test scans have twins in train or validation was not looked at yet.")
+        shell.link("dataset", "Audit the data set", dataset=dataset.dataset_id, view="audit")
+        return
+    test = run.metrics.get("test", {})
+    n_leaked = test.get("n", 0) - clean["n"]
+    if not n_leaked:
+        st.caption(":material/check_circle: No test scan has a twin in train or validation.")
+        return
+    with st.container(border=True):
+        st.subheader("With and without leaks", anchor=False)
+        with st.container(horizontal=True):
+            for label, scores in (
+                (f"All {test.get('n', 0):,} test scans", test),
+                (f"{clean['n']:,} without a twin", clean),
+            ):
+                st.metric(
+                    label,
+                    percent(scores.get("accuracy")),
+                    _interval(scores),
+                    delta_color="off",
+                    delta_arrow="off",
+                    border=True,
+                    width=200,
+                    height="stretch",
+                )
+        st.caption(
+            f"{count(n_leaked, 'test scan')} show a picture that stands in train or validation too. The right number "
+            "leaves them out; it says more about new scans."
+        )
+        shell.link("dataset", "Look at the leaks and mend the split", dataset=dataset.dataset_id, view="audit")
 
 
 def _interval(scores: dict[str, Any]) -> str | None:
@@ -158,6 +198,7 @@ def _render_cell(run: Run, predictions: Predictions) -> None:
         st.info("No scan is in this cell.", icon=":material/info:")
     else:
         render_scans(dataset, shown, key="cell", captions="caption")
+        marking.render_draft(dataset)
 
 
 def _render_report(run: Run, predictions: Predictions, summary: dict[str, Any], split: str) -> None:
