@@ -206,17 +206,17 @@ def _predict(options: argparse.Namespace) -> Any:
     from core.runs import read_run
 
     classifier = load_classifier(read_run(options.run))
-    results = [_predict_file(classifier, file) for file in options.files]
+    results = [_predict_file(classifier, file, options.frame) for file in options.files]
     if all("error" in result for result in results):
         raise ScanError(results[0]["error"])
     return results
 
 
-def _predict_file(classifier: Any, file: str) -> dict[str, Any]:
+def _predict_file(classifier: Any, file: str, frame: int) -> dict[str, Any]:
     from core.scans import load_scan
 
     try:
-        scan = load_scan(file)
+        scan = load_scan(file, frame)
     except StudioError as error:
         return {"file": file, "error": str(error)}
     probabilities = classifier.predict([scan])[0]
@@ -290,6 +290,7 @@ def _build_parser() -> argparse.ArgumentParser:
     command = add("predict", _predict, "Predict the class of pictures.")
     command.add_argument("run")
     command.add_argument("files", nargs="+", metavar="FILE")
+    command.add_argument("--frame", type=int, default=0, help="index, from 0, in files of several frames")
     return parser
 
 

@@ -141,9 +141,9 @@ def _check_header(header: Any, n_bytes: int, name: str, frame: int) -> int:
     check_frames(n_frames, frame, name)
     if n_channels not in (1, 3):
         raise ScanError(f"{name} has {n_channels} channels; 1 or 3 are read. Export it as grey or RGB.")
-    n_values = rows * columns * n_channels
-    working = 2 * max(1, int(header.get("BitsAllocated") or 8) // 8) + 4
-    check_memory(n_values * working + 2 * n_bytes, name)
+    n_values = rows * columns * (3 if header.get("PhotometricInterpretation") == "PALETTE COLOR" else n_channels)
+    n_bytes_each = max(1, int(header.get("BitsAllocated") or 8) // 8)
+    check_memory(n_values * (3 * n_bytes_each + 3) + 2 * n_bytes, name)  # as measured, rounded up
     return n_frames
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -22,18 +22,19 @@ from core.ui.text import count, percent, plain
 
 _VIEW_SIDE = 512  # small scans are enlarged to this, with their own sharp pixels
 _LARGEST_VIEW = 1024  # larger ones are made smaller for the screen; the model gets them as they are
-_DECODED, _PREDICTED, _FRAMES = "_decoded", "_predicted", "_frames"
-_MOST_FRAMES = 20  # that stay decoded
+_DECODED, _PREDICTED = "_decoded", "_predicted"
+_MOST_FRAMES = 20  # of a file that stay decoded
 
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """A file that was dropped, its first frame decoded or not."""
+    """A file that was dropped, its first frame decoded or not; `frames` are others of it, by their number from 1."""
 
     file: UploadedFile
     pixels: np.ndarray | None
     n_frames: int = 1
     error: str = ""
+    frames: dict[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def file_id(self) -> str:
@@ -129,19 +130,17 @@ def _choose_frame(upload: Upload) -> np.ndarray:
     if upload.n_frames == 1:
         return upload.pixels
     number = st.number_input(f"Frame (1 to {upload.n_frames})", 1, upload.n_frames, key=f"frame_{upload.file_id}")
-    key = (upload.file_id, number)
-    known: dict[tuple[str, int], np.ndarray] = st.session_state.setdefault(_FRAMES, {})
-    if number > 1 and key not in known:
+    if number > 1 and number not in upload.frames:
         try:
             pixels = decode_scan(upload.file.getvalue(), upload.name, number - 1).pixels
         except ScanError as error:
             st.warning("This frame cannot be read; the first one is shown.", icon=":material/broken_image:")
             st.text(str(error))
             return upload.pixels
-        while len(known) >= _MOST_FRAMES:
-            known.pop(next(iter(known)))
-        known[key] = pixels
-    return known.get(key, upload.pixels)
+        while len(upload.frames) >= _MOST_FRAMES:
+            upload.frames.pop(next(iter(upload.frames)))
+        upload.frames[number] = pixels
+    return upload.frames.get(number, upload.pixels)
 
 
 def _render_one(run: Run, classifier: Classifier, upload: Upload) -> None:

@@ -125,6 +125,8 @@ def test_runs_evaluate_compare_and_predict(finished_runs: list[Run], tmp_path: P
     assert set(bad) == {"file", "error"}
     assert "not a readable picture" in error("predict", first, tmp_path / "bad.png")
     assert "cannot be read" in error("predict", first, tmp_path / "nothing.png")
+    assert core("predict", first, tmp_path / "scan.png", "--frame", 0)[0] == good
+    assert "1 frame(s), numbered from 0" in error("predict", first, tmp_path / "scan.png", "--frame", 7)
 
 
 @pytest.mark.training

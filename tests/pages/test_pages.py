@@ -222,6 +222,27 @@ def test_predict_takes_one_scan_many_and_bad_ones(finished_run: Run) -> None:
 
 
 @pytest.mark.training
+def test_a_frame_is_chosen_where_there_are_several(finished_run: Run) -> None:
+    import io
+
+    from PIL import Image
+
+    pages = [Image.open(io.BytesIO(picture_bytes(number))) for number in range(3)]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    app = open_page("pages/5_Predict.py", run=finished_run.run_id)
+    app.file_uploader(key="scans").set_value([("scan.tif", buffer.getvalue(), "image/tiff")]).run()
+    choice = app.number_input[0]
+    assert (choice.key or "").startswith("frame_")
+    assert (choice.value, choice.max) == (1, 3)
+    choice.set_value(3).run()
+    assert not app.exception
+    assert any(metric.label == "Predicted class" for metric in app.metric)
+    app.file_uploader(key="scans").set_value([("scan.png", picture_bytes(1), "image/png")]).run()
+    assert not app.number_input
+
+
+@pytest.mark.training
 def test_a_damaged_model_is_an_error_in_words(finished_run: Run) -> None:
     (finished_run.folder / "model.onnx").write_bytes(b"x")
     app = open_page("pages/5_Predict.py", run=finished_run.run_id)
