@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from filelock import FileLock
 
-from core.datasets import Dataset
+from core.datasets import Dataset, read_manifest
 from core.errors import DatasetError, storage_errors
 from core.files import read_json, write_json
 
@@ -30,14 +30,17 @@ def exclude(dataset: Dataset, stored: Iterable[str]) -> None:
 
 
 def relabel(dataset: Dataset, stored: Iterable[str], label: str) -> None:
-    """Note that pictures shall have another class.
+    """Note that pictures shall have another class; a picture that has it already is unmarked.
 
     Raises:
         DatasetError: it is none of the data set's classes.
     """
     if label not in dataset.class_names:
         raise DatasetError(f"{label!r} is no class of this data set. Choose one of {', '.join(dataset.class_names)}.")
-    _change(dataset, dict.fromkeys(stored, label))
+    names = set(stored)
+    labels = {picture.stored: picture.label for picture in read_manifest(dataset) if picture.stored in names}
+    restore(dataset, [name for name, old in labels.items() if old == label])
+    _change(dataset, {name: label for name, old in labels.items() if old != label})
 
 
 def restore(dataset: Dataset, stored: Iterable[str]) -> None:
@@ -57,6 +60,13 @@ def clear_draft(dataset: Dataset) -> None:
     """Take back everything."""
     with _locked(dataset):
         (dataset.folder / "draft.json").unlink(missing_ok=True)
+
+
+def forget_changes(dataset: Dataset, changes: dict[str, str]) -> None:
+    """Take back what a new version has taken over; what was marked since stays."""
+    with _locked(dataset):
+        left = {name: label for name, label in read_draft(dataset).items() if changes.get(name) != label}
+        _write(dataset, left)
 
 
 def _change(dataset: Dataset, changes: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Groups of an import: every patient gets a number, and ids are taken out of everything that is stored."""
+"""Groups of an import: every patient gets a number, which also takes the place of ids that a pattern finds in paths."""
 
 from __future__ import annotations
 
@@ -39,8 +39,18 @@ def group_pictures(
     def hide(text: str) -> str:
         return groups.hide(text, found.spans.get(text, ()))
 
-    hidden = _unique([hide(picture.file) for picture in pictures])
+    def hide_path(path: str) -> str:
+        # A path names a picture to its user and to scripts, so it changes only where he said that it holds ids.
+        return hide(path) if found.spans else path
+
+    hidden = _unique([hide_path(picture.file) for picture in pictures])
     notes = _describe_groups(found, numbers, patients)
+    n_named = sum(hide(picture.file) != picture.file for picture in pictures)
+    if n_named and not found.spans:
+        notes.append(
+            f"{n_named:,} file names hold the id of a patient, and file names are kept. Rename the files, or import "
+            "with a pattern that finds the ids in the names, to keep them out."
+        )
     if not any(numbers):
         notes += _suggest([picture.file for picture in pictures])
     for path, n, examples in found.unmatched:
@@ -53,8 +63,8 @@ def group_pictures(
             replace(picture, file=file, group=number)
             for picture, file, number in zip(pictures, hidden, numbers, strict=True)
         ],
-        skipped=[_hide_skipped(entry, hide(entry.file), groups) for entry in skipped],
-        litter=[hide(name) for name in litter],
+        skipped=[_hide_skipped(entry, hide_path(entry.file), groups) for entry in skipped],
+        litter=[hide_path(name) for name in litter],
         notes=notes,
     )
 
@@ -77,7 +87,7 @@ def describe_leaks(pictures: list[Picture]) -> list[str]:
 def _hide_skipped(entry: Skipped, hidden: str, groups: Groups) -> Skipped:
     reason = entry.reason.replace(entry.file, hidden)
     reason = reason.replace(entry.file.rsplit("/", 1)[-1], hidden.rsplit("/", 1)[-1])
-    return Skipped(hidden, groups.hide(reason))
+    return Skipped(hidden, reason if hidden == entry.file else groups.hide(reason))
 
 
 def _describe_groups(found: Findings, numbers: list[str], patients: Sequence[str | bytes | None]) -> list[str]:

@@ -19,6 +19,7 @@ from core import jobs
 from core.assembly import Report, assemble
 from core.auditing import run_audit
 from core.datasets import Dataset, read_dataset
+from core.drafts import forget_changes
 from core.errors import DatasetError, StudioError, storage_errors
 from core.files import is_plain_name, read_json, slug, sync_folder, write_json
 from core.patients import check_pattern
@@ -102,6 +103,8 @@ def run_import(folder: Path, on_progress: Callable[[int, int], None] | None = No
             job.end("stopped" if isinstance(error, ImportStopped) else "failed", error=line)
             raise
         _remove_payload(folder)
+        if dataset.parent and request["change"]["kind"] == "pictures":
+            forget_changes(read_dataset(dataset.parent), request["change"]["changes"])
         job.end("finished", message=dataset.dataset_id)
         return dataset
 

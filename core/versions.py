@@ -182,6 +182,8 @@ def _change_pictures(pictures: list[Picture], changes: dict[str, str]) -> tuple[
     ]
     n_excluded = len(pictures) - len(kept)
     n_relabelled = sum(picture.label != pictures[at].label for at, picture in kept)
+    if not n_excluded + n_relabelled:
+        raise DatasetError("Nothing would change: the marked pictures have these classes already. Mark others.")
     return kept, f"{n_excluded:,} picture(s) were left out and {n_relabelled:,} given another class."
 
 

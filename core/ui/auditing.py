@@ -116,7 +116,7 @@ def _render_numbers(audit: Audit) -> None:
     with st.container(horizontal=True):
         for label, value in cells:
             if value is not None:
-                st.metric(label, f"{value:,}", border=True, width=150, height="stretch")
+                st.metric(label, f"{value:,}", border=True, width=170, height="stretch")
     st.caption(
         "Twins show the same picture: copied, mirrored, turned, encoded anew, resized or a little brighter. Every pair "
         f"was verified on its pixels. The audit took {audit.seconds:.1f} s."
@@ -128,7 +128,7 @@ def _render_leaks(dataset: Dataset, audit: Audit) -> None:
         return
     labels = cached.manifest(dataset)["label"]
     rows = []
-    for split in SEEN_BEFORE:
+    for split in reversed(SEEN_BEFORE):
         counts = labels.iloc[audit.leaks[split]].value_counts()
         for name in dataset.class_names:
             leaked, total = int(counts.get(name, 0)), dataset.splits[split][name]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from core import drafts
 from core.datasets import Dataset
-from core.ui import making
+from core.ui import making, shell
 from core.ui.text import count, plain
 from core.versions import changed_pictures
 
@@ -23,20 +23,24 @@ def describe_mark(draft: dict[str, str], stored: str) -> str:
 def render_actions(dataset: Dataset, stored: Sequence[str], key: str) -> None:
     """Buttons for the scans that are chosen, by their stored names."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        label = st.selectbox("Class", dataset.class_names, key=f"{key}_new_class", width=200)
-        relabel = st.button("Give this class", key=f"{key}_relabel", icon=":material/label:", disabled=not stored)
-        leave_out = st.button("Leave out", key=f"{key}_exclude", icon=":material/block:", disabled=not stored)
-        undo = st.button("Unmark", key=f"{key}_restore", icon=":material/undo:", disabled=not stored)
-    if relabel:
-        drafts.relabel(dataset, stored, str(label))
-    elif leave_out:
-        drafts.exclude(dataset, stored)
-    elif undo:
-        drafts.restore(dataset, stored)
-    if relabel or leave_out or undo:
-        for name in stored:
-            st.session_state.pop(f"{key}_chosen_{name}", None)
-        st.rerun()
+        label = str(st.selectbox("Class", dataset.class_names, key=f"{key}_new_class", width=200))
+        marks: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
+            ("Give this class", "relabel", "label", lambda: drafts.relabel(dataset, stored, label)),
+            ("Leave out", "exclude", "block", lambda: drafts.exclude(dataset, stored)),
+            ("Unmark", "restore", "undo", lambda: drafts.restore(dataset, stored)),
+        )
+        for title, name, icon, mark in marks:
+            st.button(
+                title, key=f"{key}_{name}", icon=f":material/{icon}:", on_click=_mark, args=(mark, list(stored), key)
+            )
+
+
+def _mark(mark: Callable[[], None], stored: list[str], key: str) -> None:
+    """Runs before the page is drawn anew: only then can the boxes be emptied."""
+    with shell.showing_errors():
+        mark()
+    for name in stored:
+        st.session_state[f"{key}_chosen_{name}"] = False
 
 
 def render_draft(dataset: Dataset) -> None:

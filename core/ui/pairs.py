@@ -9,7 +9,7 @@ from core.audit import Audit
 from core.datasets import Dataset
 from core.drafts import read_draft
 from core.ui import cached, marking
-from core.ui.text import count, percent, plain
+from core.ui.text import count, plain
 
 _ALL, _LEAKS, _CONFLICTS = "All", "On two sides of a split", "Under two classes"
 _MOST_ROWS = 2_000
@@ -38,16 +38,15 @@ def render_pairs(dataset: Dataset, audit: Audit) -> None:
 
 
 def _choose_row(frame: pd.DataFrame, n: int) -> pd.Series:
+    one_class = frame["first_label"] == frame["second_label"]
     shown = pd.DataFrame(
         {
+            "What differs": frame["differs"],
+            "Alike": 100 * frame["alike"],
+            "Splits": frame["first_split"] + " and " + frame["second_split"],
+            "Classes": frame["first_label"].where(one_class, frame["first_label"] + " and " + frame["second_label"]),
             "First": frame["first"],
             "Second": frame["second"],
-            "Splits": frame["first_split"] + " and " + frame["second_split"],
-            "Classes": frame["first_label"].where(
-                frame["first_label"] == frame["second_label"], frame["first_label"] + " and " + frame["second_label"]
-            ),
-            "What differs": frame["differs"],
-            "Alike": frame["alike"],
         }
     )
     event = st.dataframe(
@@ -57,7 +56,7 @@ def _choose_row(frame: pd.DataFrame, n: int) -> pd.Series:
         on_select="rerun",
         selection_mode="single-row",
         height=38 + 35 * min(len(shown), 6),
-        column_config={"Alike": st.column_config.NumberColumn(format="percent")},
+        column_config={"Alike": st.column_config.NumberColumn(format="%.2f %%")},
     )
     more = f" The first {_MOST_ROWS:,} are listed." if n > _MOST_ROWS else ""
     st.caption(
@@ -70,7 +69,7 @@ def _choose_row(frame: pd.DataFrame, n: int) -> pd.Series:
 
 def _render_pair(dataset: Dataset, row: pd.Series) -> None:
     draft = read_draft(dataset)
-    st.markdown(f"**{plain(str(row['differs'])).capitalize()}**, {percent(float(row['alike']))} alike")
+    st.markdown(f"**{plain(str(row['differs'])).capitalize()}**, {row['alike']:.2%} alike")
     chosen = []
     with st.container(horizontal=True):
         for side in ("first", "second"):
@@ -85,7 +84,7 @@ def _render_pair(dataset: Dataset, row: pd.Series) -> None:
                     alt=f"{side.capitalize()} scan of the pair: {row[side]}",
                 )
                 st.text(str(row[side]))
-                if marking.choose_scan("pair", stored, str(row[side])):
+                if st.checkbox(f"Choose the {side} scan", key=f"pair_chosen_{stored}"):
                     chosen.append(stored)
     st.caption("Tick one to leave it out or to give it another class.")
     if chosen:

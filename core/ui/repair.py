@@ -12,7 +12,7 @@ from core.versions import DEFAULT_FRACTION, DEFAULT_SEED, new_split
 LABEL = "Make a version without leaks"
 
 
-def render_repair(dataset: Dataset, title: str = "Mend the split") -> None:
+def render_repair(dataset: Dataset, title: str = "Mend the split", label: str = LABEL) -> None:
     """Fractions, seed, and the button."""
     with st.container(border=True):
         st.subheader(title, anchor=False)
@@ -32,7 +32,7 @@ def render_repair(dataset: Dataset, title: str = "Mend the split") -> None:
             seed = st.number_input(
                 "Seed", min_value=0, max_value=2**32 - 1, value=DEFAULT_SEED, key="split_seed", width=140
             )
-            if st.button(LABEL, key="repair_split", type="primary", icon=":material/healing:"):
+            if st.button(label, key="repair_split", type="primary", icon=":material/healing:"):
                 making.start_version(dataset, new_split(validation, test, int(seed)))
 
 

@@ -28,7 +28,7 @@ def render_versions(dataset: Dataset, datasets: list[Dataset]) -> None:
     with right:
         _render_download(dataset)
     _render_change(dataset, datasets)
-    render_repair(dataset, "Split anew")
+    render_repair(dataset, "Split anew", "Make a version")
 
 
 def _render_family(dataset: Dataset, datasets: list[Dataset]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -103,13 +104,20 @@ def test_patients_in_two_given_splits_are_told(make_zip: MakeZip) -> None:
     assert any(note.startswith("3 patients stand in more than one split.") for note in dataset.notes)
 
 
-def test_an_id_of_a_column_is_taken_out_of_the_file_names(make_zip: MakeZip, workspace: Path) -> None:
+def test_ids_of_a_column_in_file_names_are_told_and_a_pattern_takes_them_out(
+    make_zip: MakeZip, workspace: Path
+) -> None:
     files = [f"{name}/Miller-{name}{patient}_{n}.png" for name in "AB" for patient in range(5) for n in range(3)]
     text = "file,patient\n" + "".join(f"{file},{file[2:].rsplit('_', 1)[0]}\n" for file in files)
-    dataset = run_import(create_import(path=make_zip(dict.fromkeys(files) | {"labels.csv": text.encode()})))
+    path = make_zip(dict.fromkeys(files) | {"labels.csv": text.encode()})
+    kept = run_import(create_import(path=path, name="Kept"))
+    assert {picture.file for picture in read_manifest(kept)} == set(files)
+    assert any(note.startswith("30 file names hold the id of a patient") for note in kept.notes)
+    shutil.rmtree(workspace / "data")
+    hidden = run_import(create_import(path=path, patient_pattern=r"([A-Z][a-z]+-[AB]\d)"))
     assert "Miller" not in stored_text(workspace)
-    assert len({picture.file for picture in read_manifest(dataset)}) == 30
-    assert read_manifest(dataset)[0].file == "A/g1_0.png"
+    assert len({picture.file for picture in read_manifest(hidden)}) == 30
+    assert read_manifest(hidden)[0].file == "A/g1_0.png"
 
 
 @pytest.mark.parametrize(
