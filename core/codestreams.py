@@ -19,6 +19,7 @@ _JPEG_LS = {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"}
 _RLE = {"1.2.840.10008.1.2.5"}
 _MAX_SCANS = 4  # these processes are sequential: a scan for each channel at most
 _LEFT_OVER = ("still contains encoded data", "JPEG marker was not found")  # what CharLS says after the last pixel
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"
 _SIZ = b"\xff\x4f\xff\x51"  # how a JPEG 2000 codestream begins
 
 
@@ -37,7 +38,11 @@ def check_codestream(source: bytes, width: int, height: int, name: str) -> None:
             f"{name} announces {width}×{height} pixels and holds {size[0]}×{size[1]} in compressed form. "
             "Export it again."
         )
-    if count_scans(source) > _MAX_SCANS and _SIZ not in source[:4096]:
+    if _SIZ in source[:4096]:
+        return
+    if source.find(_END, source.find(_SCAN)) < 0:  # decoders fill up what is missing
+        raise ScanError(f"{name} holds a JPEG that is cut short. Copy or export it again.")
+    if count_scans(source) > _MAX_SCANS:
         raise ScanError(f"{name} holds a JPEG of more than {_MAX_SCANS} scans. Export it uncompressed.")
 
 

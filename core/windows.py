@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from core.bounds import ClockedBytes
 from core.intensities import apply_window, to_uint8, value_range
 
 
@@ -35,15 +36,18 @@ def to_picture(values: np.ndarray, dataset: Any, name: str, frame: int = 0) -> n
         return to_uint8(values, name)
     if dataset.get("BitsStored") == 1:
         values = values * np.uint8(255)
-    if dataset.get("ModalityLUTSequence"):
-        picture = _windowed(np.asarray(apply_modality_lut(values, dataset)), dataset, name, frame, 1.0, 0.0)
-    else:
-        picture = _windowed(values, dataset, name, frame, *_rescale(dataset, frame))
+    groups = _groups(dataset, frame, name)
+    slope, intercept = _rescale(_settings_of(groups, "PixelValueTransformationSequence", dataset, name))
+    if _items(dataset, "ModalityLUTSequence", name):
+        values, slope, intercept = np.asarray(apply_modality_lut(values, dataset)), 1.0, 0.0
+    window = _window(_settings_of(groups, "FrameVOILUTSequence", dataset, name))
+    picture = _windowed(values, name, window, slope, intercept)
     return 255 - picture if kind == "MONOCHROME1" else picture
 
 
-def _windowed(values: np.ndarray, dataset: Any, name: str, frame: int, slope: float, intercept: float) -> np.ndarray:
-    window = _window(dataset, frame)
+def _windowed(
+    values: np.ndarray, name: str, window: tuple[float, float] | None, slope: float, intercept: float
+) -> np.ndarray:
     if window is None:
         if (slope, intercept) == (1.0, 0.0):
             return to_uint8(values, name)
@@ -53,19 +57,17 @@ def _windowed(values: np.ndarray, dataset: Any, name: str, frame: int, slope: fl
     return apply_window(values, low, high, name)
 
 
-def _rescale(dataset: Any, frame: int) -> tuple[float, float]:
-    group = _group(dataset, frame, "PixelValueTransformationSequence")
-    slope, intercept = _first_number(group.get("RescaleSlope")), _first_number(group.get("RescaleIntercept"))
+def _rescale(settings: Any) -> tuple[float, float]:
+    slope, intercept = _first_number(settings.get("RescaleSlope")), _first_number(settings.get("RescaleIntercept"))
     return slope or 1.0, intercept or 0.0
 
 
-def _window(dataset: Any, frame: int) -> tuple[float, float] | None:
+def _window(settings: Any) -> tuple[float, float] | None:
     """Values that become black and white, or None without a usable window."""
-    group = _group(dataset, frame, "FrameVOILUTSequence")
-    center, width = _first_number(group.get("WindowCenter")), _first_number(group.get("WindowWidth"))
+    center, width = _first_number(settings.get("WindowCenter")), _first_number(settings.get("WindowWidth"))
     if center is None or width is None or width <= 0:
         return None
-    if group.get("VOILUTFunction") == "LINEAR_EXACT":
+    if settings.get("VOILUTFunction") == "LINEAR_EXACT":
         return center - width / 2, center + width / 2
     if width < 1:
         return None
@@ -74,15 +76,28 @@ def _window(dataset: Any, frame: int) -> tuple[float, float] | None:
     return low, low + max(width - 1, 1e-6)
 
 
-def _group(dataset: Any, frame: int, sequence: str) -> Any:
-    """What holds for one frame: its own group, the one that all frames share, or (older files) the data set."""
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    for group in [*per_frame[frame : frame + 1], *shared[:1]]:
-        items = group.get(sequence)
-        if items:
-            return items[0]
-    return dataset
+def _groups(dataset: Any, frame: int, name: str) -> list[Any]:
+    """What a file of many frames says of one of them, and then of all."""
+    own = _items(dataset, "PerFrameFunctionalGroupsSequence", name)[frame : frame + 1]
+    return [*own, *_items(dataset, "SharedFunctionalGroupsSequence", name)[:1]]
+
+
+def _settings_of(groups: list[Any], sequence: str, dataset: Any, name: str) -> Any:
+    """The first of the groups' items of a kind; where they have none (older files), the data set."""
+    return next((item for group in groups for item in _items(group, sequence, name)[:1]), dataset)
+
+
+def _items(dataset: Any, sequence: str, name: str) -> list[Any]:
+    """Items of a sequence. pydicom parses it only now, and without a bound, so its bytes are read by a bounded file."""
+    from pydicom.filereader import read_sequence
+
+    if sequence not in dataset:
+        return []
+    element = dataset.get_item(sequence)
+    if not isinstance(element.value, bytes):
+        return list(element.value or [])
+    file = ClockedBytes(element.value, name)
+    return list(read_sequence(file, element.is_implicit_VR, element.is_little_endian, len(element.value), "iso8859"))
 
 
 def _first_number(value: Any) -> float | None:

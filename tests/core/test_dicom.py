@@ -213,6 +213,22 @@ def test_a_file_of_a_million_tags_ends_in_a_sentence() -> None:
         decoded(plain[:at] + sequence + plain[at:])
 
 
+def test_a_sequence_of_a_million_items_in_one_piece_ends_in_a_sentence_too() -> None:
+    items = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 1_500_000
+    sequence = struct.pack("<HH2sHI", 0x5200, 0x9230, b"SQ", 0, len(items)) + items
+    plain = dicom(GREY)
+    at = plain.index(b"\xe0\x7f\x10\x00")
+    with pytest.raises(ScanError, match=r"pieces|damaged"):
+        decoded(plain[:at] + sequence + plain[at:])
+
+
+@pytest.mark.parametrize("kind", ["JPEG lossless", "JPEG extended", "JPEG-LS", "JPEG 2000", "RLE"])
+def test_a_compressed_picture_that_is_cut_short_is_refused(kind: str) -> None:
+    source, syntax, tags = COMPRESSED[kind]
+    with pytest.raises(ScanError):
+        decoded(dicom(source[: len(source) // 2 // 2 * 2], syntax, GREY.shape, **({"BitsAllocated": 16} | tags)))
+
+
 def test_limits_are_kept_from_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ScanError, match="STUDIO_MAX_PIXELS"):
         decoded(dicom(GREY, Rows=60_000, Columns=60_000))
