@@ -105,6 +105,8 @@ def _check_kind(image: Any, data: bytes, name: str) -> None:
         check_work(n_pixels, n_scans, name)
         if n_scans > _MAX_SCANS:
             raise ScanError(f"{name} is a JPEG of {n_scans} scans; at most {_MAX_SCANS} are decoded. Save it as PNG.")
+    if _raw_mode(image).startswith("CMYK;16"):
+        raise ScanError(f"{name} is in 16-bit inks (CMYK), which are not read. Save it as grey or RGB.")
     if image.mode == "LAB":
         raise ScanError(f"{name} is in LAB colours, which are not read. Save it as grey or RGB.")
     if _tag(image, _PLANES) == 2 and (_tag(image, _BITS) or 0) > 8:

@@ -30,12 +30,22 @@ _OTHER_FORMATS = (
     ),
     ((b"GIF8",), (".gif",), "a GIF; save the frame that you need as PNG"),
     ((b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"), (".jp2", ".j2k"), "a JPEG 2000 file; convert it to PNG"),
-    ((), (".heic", ".heif", ".avif"), "a HEIC or AVIF photograph; save it as JPEG or PNG"),
+    (
+        (b"ftyphei", b"ftypmif", b"ftypavi"),
+        (".heic", ".heif", ".avif"),
+        "a HEIC or AVIF photograph; save it as JPEG or PNG",
+    ),
     ((b"<svg", b"<?xml"), (".svg",), "a drawing (SVG), not a scan; render it as PNG"),
-    ((), (".nii", ".nii.gz", ".mgz", ".mha", ".nrrd", ".hdr"), "a volume; export its slices as PNG or DICOM"),
+    (
+        (b"n+1\0", b"ni1\0", b"NRRD", b"ObjectType"),
+        (".nii", ".nii.gz", ".mgz", ".mgh", ".mha", ".mhd", ".nrrd", ".hdr"),
+        "a volume; export its slices as PNG or DICOM",
+    ),
     ((b"PK\x03\x04",), (".zip",), "an archive inside; unpack it first"),
     ((b"\x1f\x8b",), (".gz", ".tgz"), "a compressed file; unpack it first"),
 )
+_MAGIC_PLACES = (0, 4, 344)  # most begin with their mark; HEIC has it behind a length, NIfTI behind its header
+_OWN_MAGICS = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +152,16 @@ def drop_grey_channels(pixels: np.ndarray) -> np.ndarray:
 def explain_refusal(name: str, data: bytes = b"") -> str:
     """A sentence on why a file is not a picture that we read, by its content or, without it, by its name."""
     lower = name.lower()
+    own = next((kind for magic, kind in _OWN_MAGICS if data.startswith(magic)), None)
+    if own:
+        return f"{name} is a {own} file that is damaged, or of a kind that is not read. Save it as 8- or 16-bit PNG."
     for magics, suffixes, advice in _OTHER_FORMATS:
-        if any(data.startswith(magic) for magic in magics) or lower.endswith(suffixes):
+        if _begins(data, magics) or lower.endswith(suffixes):
             return f"{name} is {advice}. Accepted are {_ACCEPTED}."
     if lower.endswith(SUFFIXES):
         return f"{name} is not a readable picture: its content does not fit its name, or is damaged. Export it again."
     return f"{name} is not a picture in a format we read. Accepted are {_ACCEPTED}. Convert it, or leave it out."
+
+
+def _begins(data: bytes, magics: tuple[bytes, ...]) -> bool:
+    return any(data.startswith(magic, at) for at in _MAGIC_PLACES for magic in magics)

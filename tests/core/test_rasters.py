@@ -127,6 +127,8 @@ def test_four_inks_become_colours() -> None:
 def test_lab_colours_are_refused_with_a_sentence() -> None:
     with pytest.raises(ScanError, match="LAB"):
         decoded(tiff(COLOUR, 8))
+    with pytest.raises(ScanError, match="CMYK"):
+        decoded(tiff(with_alpha(DEEP_COLOUR, 0), 5))
 
 
 def test_a_turned_tiff_is_upright_at_every_depth() -> None:
