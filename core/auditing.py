@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 from core import jobs
@@ -50,7 +50,8 @@ def read_audit(dataset: Dataset) -> Audit | None:
 def start_audit(dataset: Dataset) -> Path:
     """Run an audit in a process of its own; one that is under way or done is left alone."""
     folder = _prepare(dataset)
-    if read_audit(dataset) is None and not jobs.read_status(folder).is_alive:
+    is_known = (folder / "status.json").exists()
+    if read_audit(dataset) is None and not (is_known and jobs.read_status(folder).is_alive):
         jobs.write_queued(folder)
         jobs.launch("core.auditing", folder, LOG)
     return folder
@@ -96,8 +97,6 @@ def _prepare(dataset: Dataset) -> Path:
     with storage_errors():
         folder.mkdir(exist_ok=True)
         (folder / "stop").unlink(missing_ok=True)
-        if not (folder / "status.json").exists():
-            jobs.write_queued(folder)
     return folder
 
 
@@ -116,10 +115,7 @@ def _reporter(job: jobs.Job, on_progress: Callable[[str, int, int], None] | None
 
 
 def _to_json(audit: Audit) -> dict[str, object]:
-    twins = [
-        (twin.first, twin.second, twin.symmetry, round(twin.alike, 6), twin.copied, round(twin.brightness, 2))
-        for twin in audit.twins
-    ]
+    twins = [astuple(twin) for twin in audit.twins]
     stored = {name: getattr(audit, name) for name in audit.__dataclass_fields__}
     return stored | {"twins": twins, "shortcuts": [asdict(entry) for entry in audit.shortcuts]}
 
