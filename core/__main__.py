@@ -41,7 +41,7 @@ def _import(options: argparse.Namespace) -> Any:
         path = Path(options.path).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise ArchiveError(f"The path {options.path!r} cannot be used ({error}). Check it.") from error
-    return _run_import(path=path, name=options.name, patient_pattern=options.patient_pattern)
+    return _run_import(path=path, name=options.name, patient_pattern=options.patient_pattern, frame=options.frame)
 
 
 def _sample(options: argparse.Namespace) -> Any:
@@ -250,6 +250,10 @@ def _build_parser() -> argparse.ArgumentParser:
         default="",
         metavar="REGEX",
         help="finds the id of a patient in the path of a picture, such as patient(\\d+); only a number is stored",
+    )
+
+    command.add_argument(
+        "--frame", default="first", metavar="first|middle|N", help="which frame of a file of several (N from 0)"
     )
 
     add("datasets", _datasets, "List the data sets.")

@@ -19,7 +19,7 @@ from core.datasets import Dataset, Picture, compute_fingerprint, count_splits, w
 from core.exploration import PixelSums, write_exploration
 from core.findings import find_places
 from core.grouping import Grouped, describe_leaks, group_pictures
-from core.intake import Taken, take_all
+from core.intake import FIRST, Taken, take_all
 from core.layouts import SPLITS
 from core.samples import open_sample
 from core.splits import fill_splits
@@ -44,13 +44,14 @@ def assemble(request: dict[str, Any], staging: Path, report: Report) -> Dataset:
     with _open(request) as source:
         (staging / "images").mkdir()
         (staging / "thumbnails").mkdir()
+        frame = str(request.get("frame") or FIRST)
         found = find_places(source, request.get("patient_pattern"))
         skipped = list(found.skipped)
         pictures: list[Picture] = []
         patients: list[str | bytes | None] = []
         sums: dict[str, PixelSums] = {}
         with (staging / signatures.FILE).open("wb") as signature_file:
-            for done, result in enumerate(take_all(source, found.places, staging), start=1):
+            for done, result in enumerate(take_all(source, found.places, staging, frame), start=1):
                 if isinstance(result, Taken):
                     pictures.append(result.picture)
                     patients.append(result.patient)

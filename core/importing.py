@@ -22,6 +22,7 @@ from core.datasets import Dataset, read_dataset
 from core.drafts import forget_changes
 from core.errors import DatasetError, StudioError, storage_errors
 from core.files import is_plain_name, read_json, slug, sync_folder, write_json
+from core.intake import FIRST, check_frame
 from core.patients import check_pattern
 from core.settings import read_settings
 from core.versions import build_version, check_change
@@ -40,6 +41,7 @@ def create_import(
     images_per_class: int | None = None,
     upload: BinaryIO | None = None,
     patient_pattern: str = "",
+    frame: str = FIRST,
 ) -> Path:
     """Make the folder of an import job, with what it is to do.
 
@@ -49,16 +51,19 @@ def create_import(
         images_per_class: size of the synthetic sample, which is made if it is given.
         upload: a ZIP that is copied into the job's folder, in pieces.
         patient_pattern: regular expression that finds the id of a patient in the path of a picture; empty for none.
+        frame: which one to take of a file of several: `first`, `middle`, or its number from 0.
 
     Raises:
-        DatasetError: the pattern is no regular expression.
+        DatasetError: the pattern is no regular expression, or the frame cannot be understood.
     """
     check_pattern(patient_pattern)
+    check_frame(frame)
     request = {
         "path": str(path) if path else None,
         "name": name,
         "images_per_class": images_per_class,
         "patient_pattern": patient_pattern,
+        "frame": frame,
     }
     return _create_job(request, upload)
 

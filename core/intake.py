@@ -18,7 +18,7 @@ from PIL import Image
 
 from core.archives import Entry, Source
 from core.datasets import Picture
-from core.errors import ArchiveError, ScanError
+from core.errors import ArchiveError, DatasetError, ScanError
 from core.exploration import PixelSums
 from core.findings import Skipped
 from core.jpegs import strip_jpeg
@@ -26,6 +26,7 @@ from core.layouts import Place
 from core.scans import Scan, decode_scan
 from core.settings import read_settings
 
+FIRST, MIDDLE = "first", "middle"  # which frame of a file of several
 THUMBNAIL = 144  # longest side, in pixels: as wide as galleries show it, so that no page has to resize it
 
 
@@ -38,11 +39,14 @@ class Taken:
     patient: str | bytes | None = field(default=None, repr=False)  # in memory only; see core.grouping
 
 
-def take_all(source: Source, places: list[tuple[Entry, Place]], staging: Path) -> Iterator[Taken | Skipped]:
+def take_all(
+    source: Source, places: list[tuple[Entry, Place]], staging: Path, frame: str = FIRST
+) -> Iterator[Taken | Skipped]:
     """Decode and store with all cores; gives the results in order.
 
     Args:
         staging: folder with `images/` and `thumbnails/` in it.
+        frame: which one to take of a file of several: `FIRST`, `MIDDLE`, or its number from 0.
 
     Raises:
         StorageError: the disk is full. What cannot be read or decoded is only skipped.
@@ -51,17 +55,27 @@ def take_all(source: Source, places: list[tuple[Entry, Place]], staging: Path) -
     with ThreadPoolExecutor(n_threads) as pool:
         pending: deque[Future[Taken | Skipped]] = deque()
         for number, (entry, place) in enumerate(places, start=1):
-            pending.append(pool.submit(_take, source, entry, place, number, staging))
+            pending.append(pool.submit(_take, source, entry, place, number, staging, frame))
             if len(pending) > 4 * n_threads:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
 
-def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path) -> Taken | Skipped:
+def check_frame(frame: str) -> None:
+    """Refuse what cannot say which frame to take.
+
+    Raises:
+        DatasetError: it is neither `first`, nor `middle`, nor a number.
+    """
+    if frame not in (FIRST, MIDDLE) and not (frame.isascii() and frame.isdigit() and len(frame) < 9):
+        raise DatasetError(f"frame must be {FIRST}, {MIDDLE} or a number from 0. Received: {frame!r}.")
+
+
+def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path, frame: str) -> Taken | Skipped:
     try:
         data = source.read(entry)
-        scan = decode_scan(data, place.path.rsplit("/", 1)[-1])
+        scan = _decode(data, place.path.rsplit("/", 1)[-1], frame)
     except (ArchiveError, ScanError) as error:
         return Skipped(place.path, str(error))
     stripped = strip_jpeg(data) if scan.is_upright_jpeg else None
@@ -83,6 +97,13 @@ def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path
     )
     _write_thumbnail(scan.pixels, staging / picture.thumbnail)
     return Taken(picture, PixelSums.of(grey), place.patient or getattr(scan, "patient", None))
+
+
+def _decode(data: bytes, name: str, frame: str) -> Scan:
+    scan = decode_scan(data, name)
+    if scan.n_frames < 2 or frame == FIRST:
+        return scan
+    return decode_scan(data, name, scan.n_frames // 2 if frame == MIDDLE else int(frame))
 
 
 def _to_png(pixels: np.ndarray) -> bytes:

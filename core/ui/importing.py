@@ -10,11 +10,14 @@ import streamlit as st
 from core import importing
 from core.datasets import Dataset
 from core.errors import DatasetError
+from core.intake import FIRST, MIDDLE
 from core.patients import check_pattern
 from core.samples import DEFAULT_IMAGES_PER_CLASS
 from core.settings import read_settings
 from core.ui import making, selection
 from core.ui.text import count, moment
+
+_FRAME = "frame_choice"
 
 
 def render_import(datasets: list[Dataset]) -> None:
@@ -36,7 +39,7 @@ def _render_patients() -> str | None:
     It stands above the form, not in it: a pattern that is wrong is told before the upload is sent off and gone.
     """
     is_set = bool(st.session_state.get("patient_pattern"))  # what acts must be seen
-    with st.expander("Several pictures of one patient?", icon=":material/group:", expanded=is_set):
+    with st.expander("Several pictures of one patient, or several frames?", icon=":material/group:", expanded=is_set):
         st.caption(
             "All pictures of a patient must stay on one side of the splits, or the score is too good. A column "
             "`patient` in a labels.csv says whose they are; so can file names, by a pattern. Only a number is kept."
@@ -54,6 +57,12 @@ def _render_patients() -> str | None:
             st.warning("This pattern cannot be used.", icon=":material/error:")
             st.text(str(error))
             return None
+        st.radio(
+            "Of a file with several frames (DICOM volumes, TIFF) take the",
+            [FIRST, MIDDLE],
+            key=_FRAME,
+            horizontal=True,
+        )
     return pattern
 
 
@@ -74,7 +83,10 @@ def _render_upload(pattern: str | None) -> None:
                 st.warning("Choose a ZIP first.", icon=":material/upload_file:")
                 return
             folder = importing.create_import(
-                upload=file, name=name.strip() or Path(file.name).stem, patient_pattern=pattern or ""
+                upload=file,
+                name=name.strip() or Path(file.name).stem,
+                patient_pattern=pattern or "",
+                frame=st.session_state.get(_FRAME, FIRST),
             )
             _start(folder)
 
@@ -107,7 +119,14 @@ def _render_server_folder(pattern: str | None) -> None:
             icon=":material/drive_folder_upload:",
             disabled=pattern is None,
         ):
-            _start(importing.create_import(path=root / chosen, name=Path(chosen).stem, patient_pattern=pattern or ""))
+            _start(
+                importing.create_import(
+                    path=root / chosen,
+                    name=Path(chosen).stem,
+                    patient_pattern=pattern or "",
+                    frame=st.session_state.get(_FRAME, FIRST),
+                )
+            )
 
 
 def _importable(root: Path) -> list[str]:

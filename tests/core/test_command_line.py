@@ -12,8 +12,10 @@ import pytest
 
 from core.importing import create_import, run_import
 from core.runs import Run
+from core.samples import draw_phantom
 from core.settings import PROJECT
 from tests.conftest import picture_bytes
+from tests.core.test_audit import encode, scans
 from tests.core.test_importing import wait_for
 
 
@@ -46,6 +48,45 @@ def test_sample_import_datasets_and_delete(make_zip: Any, workspace: Path) -> No
     assert "10 patients" in core("import", make_zip(members), "--patient-pattern", r"/(\d+)\.png")["notes"][0]
     assert core("delete", "scans")["deleted"] == "scans"
     assert [entry["dataset_id"] for entry in core("datasets")] == ["mine"]
+
+
+def test_audit_split_and_zip(make_zip: Any, tmp_path: Path) -> None:
+    members = scans(8) | {"Test/Glioma/again.jpg": encode(draw_phantom(0, (23, 0, 0))[::-1], "JPEG")}
+    core("import", make_zip(members))
+    found = core("audit", "scans")
+    assert {"n_images", "n_distinct", "groups", "leaks", "label_conflicts", "quality", "seconds"} <= set(found)
+    assert found["groups"] == [["Train/Glioma/0.png", "Test/Glioma/again.jpg"]]
+    assert found["leaks"]["test"] == {
+        "n": 1,
+        "files": ["Test/Glioma/again.jpg"],
+        "by_class": {"Glioma": 1, "Meningioma": 0},
+    }
+    version = core("split", "scans", "--validation", 0.2, "--test", 0.25, "--seed", 3)
+    assert (version["parent"], version["n_images"]) == ("scans", 49)
+    assert core("audit", version["dataset_id"])["leaks"]["test"]["n"] == 0
+    written = core("zip", version["dataset_id"], "--output", tmp_path)
+    assert core("import", written["path"], "--name", "Back")["fingerprint"] == version["fingerprint"]
+    assert "no data set" in error("audit", "nothing")
+    assert "no data set" in error("split", "nothing")
+    assert "test must be" in error("split", "scans", "--test", 2)
+    assert "no folder" in error("zip", "scans", "--output", tmp_path / "nowhere" / "x.zip")
+    assert "frame must be" in error("import", written["path"], "--frame", "last")
+
+
+@pytest.mark.training
+def test_a_training_on_leaking_data_warns_and_both_scores_are_told(make_zip: Any) -> None:
+    members = scans(8) | {"Test/Glioma/again.jpg": encode(draw_phantom(0, (23, 0, 0))[::-1], "JPEG")}
+    core("import", make_zip(members))
+    command = ["-m", "core", "train", "scans", "--architecture", "custom_cnn", "--epochs", "1", "--wait"]
+    result = subprocess.run([sys.executable, *command], cwd=PROJECT, capture_output=True, text=True, timeout=240)
+    assert "Warning: 1 of 17 test pictures have a twin" in result.stderr
+    scores = core("evaluate", json.loads(result.stdout)["run_id"])
+    assert scores["n"] == 17
+    assert scores["without_leaks"]["n"] == 16
+    assert len(scores["without_leaks"]["accuracy_ci95"]) == 2
+    version = core("split", "scans")
+    elsewhere = core("evaluate", json.loads(result.stdout)["run_id"], "--dataset", version["dataset_id"])
+    assert elsewhere["without_leaks"]["n"] < elsewhere["n"], "what was train before is known to this run"
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["train"], ["sample", "--nonsense"], ["runs", "more"]])

@@ -34,6 +34,29 @@ THREE_SPLITS = {
 }
 
 
+def dicom_bytes(patient: str, number: int) -> bytes:
+    """A small MR slice of a patient."""
+    from pydicom.dataset import Dataset as Dicom
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+    slice_ = Dicom()
+    slice_.file_meta = FileMetaDataset()
+    slice_.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    slice_.file_meta.MediaStorageSOPClassUID = slice_.SOPClassUID = MRImageStorage
+    slice_.file_meta.MediaStorageSOPInstanceUID = slice_.SOPInstanceUID = f"1.2.3.{number + 1}"
+    slice_.PatientID = slice_.PatientName = patient
+    slice_.Rows = slice_.Columns = 32
+    slice_.SamplesPerPixel, slice_.PhotometricInterpretation = 1, "MONOCHROME2"
+    slice_.BitsAllocated = slice_.BitsStored = 16
+    slice_.HighBit, slice_.PixelRepresentation = 15, 0
+    pixels = np.random.default_rng(number).integers(0, 4000, (32, 32), np.uint16)
+    slice_.PixelData = pixels.tobytes()
+    buffer = io.BytesIO()
+    slice_.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait until something holds."""
     end = time.time() + seconds
@@ -126,6 +149,39 @@ def test_what_cannot_be_a_data_set_is_told_and_leaves_nothing(
     assert list_datasets() == []
     assert not (list_imports()[0] / "staging").exists()
     assert jobs.read_status(list_imports()[0]).state == "failed"
+
+
+@pytest.mark.parametrize(("frame", "expected"), [("first", 0), ("middle", 2), ("1", 1)])
+def test_a_frame_can_be_chosen(make_zip: MakeZip, frame: str, expected: int) -> None:
+    pages = [Image.fromarray(np.full((40, 40), 50 * number, np.uint8)) for number in range(4)]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    members = THREE_SPLITS | {"Data/Train/Glioma/volume.tif": buffer.getvalue()}
+    dataset = run_import(create_import(path=make_zip(members), frame=frame))
+    picture = next(picture for picture in read_manifest(dataset) if picture.file.endswith("volume.tif"))
+    assert load_scan(dataset.folder / picture.stored)[0, 0] == 50 * expected
+
+
+def test_a_frame_that_is_not_there_is_told(make_zip: MakeZip) -> None:
+    with pytest.raises(DatasetError, match="frame must be"):
+        create_import(path=make_zip(THREE_SPLITS), frame="last")
+    pages = [Image.fromarray(np.full((40, 40), 9, np.uint8)) for _ in range(2)]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    members = THREE_SPLITS | {"Data/Train/Glioma/volume.tif": buffer.getvalue()}
+    dataset = run_import(create_import(path=make_zip(members), frame="7"))
+    assert [entry["file"] for entry in dataset.skipped] == ["Data/Train/Glioma/volume.tif"]
+    assert "2 frame(s)" in dataset.skipped[0]["reason"]
+
+
+def test_dicom_files_of_one_patient_are_one_group_and_say_no_name(make_zip: MakeZip, workspace: Path) -> None:
+    members = dict(THREE_SPLITS)
+    for number in range(6):
+        members[f"Data/Train/Glioma/slice{number}.dcm"] = dicom_bytes(f"Miller^{number // 3}", number)
+    dataset = run_import(create_import(path=make_zip(members)))
+    groups = [picture.group for picture in read_manifest(dataset) if picture.file.endswith(".dcm")]
+    assert groups == ["1", "1", "1", "2", "2", "2"]
+    assert not any(b"Miller" in path.read_bytes() for path in workspace.rglob("*") if path.is_file())
 
 
 def test_a_name_that_is_taken_gets_a_number(make_zip: MakeZip) -> None:
