@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,16 +11,21 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import jobs
-from core.datasets import Dataset, list_datasets
-from core.importing import list_imports
-from core.runs import Run, list_runs
+from core.auditing import audit_folder, read_audit, run_audit
+from core.datasets import Dataset, list_datasets, read_manifest
+from core.drafts import read_draft
+from core.importing import create_import, create_version, list_imports, run_import
+from core.runs import Run, dataset_of, list_runs
+from core.samples import draw_phantom
 from core.settings import PROJECT
+from core.versions import new_split
 from tests.conftest import picture_bytes
+from tests.core.test_audit import encode, scans
 from tests.core.test_importing import THREE_SPLITS, wait_for
 
 ALL = {
     "Home.py": [""],
-    "pages/1_Dataset.py": ["", "explore", "nonsense"],
+    "pages/1_Dataset.py": ["", "explore", "audit", "versions", "nonsense"],
     "pages/2_Train.py": ["", "live", "history"],
     "pages/3_Evaluate.py": [""],
     "pages/4_Compare.py": [""],
@@ -42,7 +49,17 @@ def open_page(page: str, view: str = "", **parameters: str) -> AppTest:
 
 def words(app: AppTest) -> str:
     """All texts of a page."""
-    elements = [*app.markdown, *app.caption, *app.text, *app.title, *app.subheader, *app.info, *app.warning, *app.error]
+    elements = [
+        *app.markdown,
+        *app.caption,
+        *app.text,
+        *app.title,
+        *app.subheader,
+        *app.info,
+        *app.success,
+        *app.warning,
+        *app.error,
+    ]
     return "\n".join(str(element.value) for element in elements)
 
 
@@ -53,6 +70,110 @@ def test_every_page_opens_with_nothing_there_and_says_what_to_do(page: str, view
     hints = ("synthetic sample", "Import", "Train one", "Bring one in", "data set first", "start one", "Train another")
     assert any(hint in words(app) for hint in hints), words(app)
     assert [path.name for path in workspace.iterdir()] == [], "looking changes nothing"
+
+
+@pytest.fixture
+def leaking(make_zip: Callable[..., Path]) -> Dataset:
+    """An audited data set with one leak."""
+    members = scans(8) | {"Test/Glioma/again.jpg": encode(draw_phantom(0, (23, 0, 0))[::-1], "JPEG")}
+    dataset = run_import(create_import(path=make_zip(members), name="Leaking"))
+    run_audit(dataset)
+    return dataset
+
+
+def test_an_audit_can_be_started_and_says_what_it_found(leaking: Dataset) -> None:
+    shutil.rmtree(audit_folder(leaking))
+    app = open_page("pages/1_Dataset.py", "audit")
+    assert "not audited yet" in words(app)
+    app.button(key="start_audit").click().run()
+    wait_for(lambda: read_audit(leaking) is not None)
+    app.run()
+    assert not app.exception
+    assert "1 of 17 test scans (5.9%)" in words(app)
+    assert {metric.label: metric.value for metric in app.metric}["Leaks in test"] == "1"
+
+
+def test_a_leaking_split_is_mended_with_one_click(leaking: Dataset) -> None:
+    app = open_page("pages/1_Dataset.py", "audit")
+    app.button(key="repair_split").click().run()
+    wait_for(lambda: len(list_datasets()) == 2)
+    version = list_datasets()[0]
+    wait_for(lambda: read_audit(version) is not None)
+    assert version.parent == leaking.dataset_id
+    app = open_page("pages/1_Dataset.py", "audit", dataset=version.dataset_id)
+    assert "No leak" in words(app)
+    assert "Against Leaking" in words(open_page("pages/1_Dataset.py", "versions", dataset=version.dataset_id))
+
+
+def test_scans_are_marked_in_the_gallery_and_saved_as_a_version(leaking: Dataset) -> None:
+    stored = [picture.stored for picture in read_manifest(leaking)[:2]]
+    app = open_page("pages/1_Dataset.py", "explore")
+    for name in stored:
+        app.checkbox(key=f"gallery_chosen_{name}").check().run()
+    app.button(key="gallery_exclude").click().run()
+    assert not app.exception
+    assert "2 scans marked" in words(app)
+    assert not app.checkbox(key=f"gallery_chosen_{stored[0]}").value
+    app.checkbox(key=f"gallery_chosen_{stored[0]}").check().run()
+    app.button(key="gallery_restore").click().run()
+    assert "1 scan marked" in words(app)
+    app.text_input(key="draft_name").set_value("Without one")
+    app.button(key="save_version").click().run()
+    wait_for(lambda: len(list_datasets()) == 2)
+    assert (list_datasets()[0].name, list_datasets()[0].n_images) == ("Without one", leaking.n_images - 1)
+
+
+def test_a_pair_of_twins_can_be_mended(leaking: Dataset) -> None:
+    app = open_page("pages/1_Dataset.py", "audit")
+    second = next(picture.stored for picture in read_manifest(leaking) if picture.file.endswith("again.jpg"))
+    app.checkbox(key=f"pair_chosen_{second}").check().run()
+    app.selectbox(key="pair_new_class").set_value("Meningioma").run()
+    app.button(key="pair_relabel").click().run()
+    assert not app.exception
+    assert read_draft(leaking) == {second: "Meningioma"}
+
+
+def test_a_data_set_can_be_renamed_and_noted(leaking: Dataset) -> None:
+    app = open_page("pages/1_Dataset.py", "versions")
+    app.text_input(key="name_leaking").set_value("Better name")
+    app.text_area(key="note_leaking").set_value("from the course")
+    app.button(key="save_notes").click().run()
+    assert not app.exception
+    assert (list_datasets()[0].name, list_datasets()[0].note) == ("Better name", "from the course")
+
+
+def test_a_start_on_leaking_data_asks_first(leaking: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "launch", lambda module, folder, log: None)
+    app = open_page("pages/2_Train.py")
+    app.button(key="start_training").click().run()
+    assert not app.exception
+    assert list_runs() == []
+
+
+def test_a_start_on_clean_data_does_not_ask(leaking: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = run_import(create_version(leaking, new_split(0.2, 0.2)))
+    run_audit(version)
+    monkeypatch.setattr(jobs, "launch", lambda module, folder, log: None)
+    app = open_page("pages/2_Train.py", dataset=version.dataset_id)
+    app.button(key="start_training").click().run()
+    assert [run.config.dataset_id for run in list_runs()] == [version.dataset_id]
+
+
+@pytest.mark.training
+def test_evaluate_shows_the_score_without_leaks_beside_the_other(finished_run: Run) -> None:
+    app = open_page("pages/3_Evaluate.py", run=finished_run.run_id)
+    assert "not looked at yet" in words(app)
+    dataset = dataset_of(finished_run)
+    assert dataset is not None
+    run_audit(dataset)
+    assert "No test scan has a twin" in words(open_page("pages/3_Evaluate.py", run=finished_run.run_id))
+    path = audit_folder(dataset) / "result.json"
+    result = json.loads(path.read_text())
+    first = next(at for at, picture in enumerate(read_manifest(dataset)) if picture.split == "test")
+    path.write_text(json.dumps(result | {"leaks": {"validation": [], "test": [first]}}))
+    app = open_page("pages/3_Evaluate.py", run=finished_run.run_id)
+    n = dataset.n_in("test")
+    assert {f"All {n} test scans", f"{n - 1} without a twin"} <= {metric.label for metric in app.metric}
 
 
 @pytest.mark.parametrize(("page", "view"), VIEWS)
@@ -156,6 +277,7 @@ def test_a_training_cannot_start_without_weights_and_says_what_to_do(tiny_datase
 
 
 def test_the_form_starts_a_run_with_its_settings(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_audit(tiny_dataset)
     launched: list[str] = []
     monkeypatch.setattr(jobs, "launch", lambda module, folder, log: launched.append(module))
     app = open_page("pages/2_Train.py")
@@ -199,8 +321,6 @@ def test_compare_takes_its_runs_from_the_address(finished_runs: list[Run]) -> No
 
 @pytest.mark.training
 def test_runs_with_different_test_sets_are_marked(finished_runs: list[Run]) -> None:
-    import json
-
     path = finished_runs[0].folder / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test_fingerprint": "other"}))
     app = open_page("pages/4_Compare.py")
@@ -252,8 +372,6 @@ def test_a_damaged_model_is_an_error_in_words(finished_run: Run) -> None:
 
 
 def test_names_from_a_users_files_cannot_draw(make_zip: Callable[..., Path]) -> None:
-    from core.importing import create_import, run_import
-
     evil = "![x](http:__evil.example_x.png) <b>"
     members: dict[str, bytes | None] = {f"D/{name}/{n}.png": None for name in (evil, "B") for n in range(8)}
     run_import(create_import(path=make_zip(members)))
