@@ -15,7 +15,7 @@ from core.datasets import Picture
 
 _FOLDS = 5
 _BINS = 12  # per property, with as many pictures in each as possible
-_MOST = 20_000  # pictures that are enough to tell
+_MOST = 5_000  # pictures that are enough to tell
 _MARGIN = 0.2  # share of the way from chance to certainty from which a shortcut is told
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from core.datasets import Dataset, Picture, read_manifest
 from core.errors import DatasetError
 from core.files import replacing
+from core.likeness import shrink
 from core.settings import read_settings
 
 SIDE = 64  # pixels
@@ -21,10 +22,9 @@ FILE = "signatures.bin"
 _DETAIL = 128  # side of the pictures in which twins are verified
 
 
-def shrink(grey: np.ndarray) -> np.ndarray:
+def make_signature(grey: np.ndarray) -> np.ndarray:
     """Signature, uint8 (64, 64), of a square grey picture whose side is a multiple of 64."""
-    factor = grey.shape[0] // SIDE
-    return np.rint(grey.reshape(SIDE, factor, SIDE, factor).mean(axis=(1, 3))).astype(np.uint8)
+    return np.rint(shrink(grey[None], SIDE)[0]).astype(np.uint8)
 
 
 def read_signatures(dataset: Dataset) -> np.ndarray:
@@ -68,4 +68,4 @@ def _rebuild(dataset: Dataset, path: Path) -> None:
         ThreadPoolExecutor(read_settings().n_threads) as pool,
     ):
         for detail in pool.map(lambda picture: read_detail(dataset.folder, picture), pictures):
-            file.write(shrink(detail).tobytes())
+            file.write(make_signature(detail).tobytes())

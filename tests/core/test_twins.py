@@ -17,7 +17,7 @@ from core.datasets import read_manifest
 from core.importing import create_import, run_import
 from core.likeness import SYMMETRIES, compare, compute_invariants, shrink, standardise
 from core.samples import draw_phantom
-from core.signatures import read_detail, read_signatures
+from core.signatures import make_signature, read_detail, read_signatures
 from core.twins import Twin, connect_pairs, find_twins
 
 
@@ -46,7 +46,7 @@ def square(pixels: np.ndarray, side: int) -> np.ndarray:
 
 def search(pictures: list[np.ndarray], hashes: list[str] | None = None) -> tuple[list[Twin], list[list[int]]]:
     """Twins and groups of pictures of any size."""
-    signatures = np.stack([np.rint(shrink(square(picture, 128)[None], 64)[0]).astype(np.uint8) for picture in pictures])
+    signatures = np.stack([make_signature(square(picture, 128)) for picture in pictures])
     names = hashes or [str(at) for at in range(len(pictures))]
     twins, groups = find_twins(signatures, names, lambda at: square(pictures[at], 128))
     return twins, collect_groups(groups)
