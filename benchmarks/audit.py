@@ -2,7 +2,8 @@
 
 The pictures come in volumes of 20 neighbouring slices, so that each has look-alikes that are no twins, as in real sets;
 one in ten is a twin: mirrored or turned, and encoded anew. Each size is audited in a process of its own, whose peak of
-memory is told (mapped files not counted; Linux only). What the audit should find is known, so the table also says what it missed and what it made up.
+memory is told (mapped files not counted; Linux only). What the audit should find is known, so the table also says what
+it missed and what it made up.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -76,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
             print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 
-def _audit_in_a_process(home: str) -> dict[str, object]:
+def _audit_in_a_process(home: str) -> dict[str, Any]:
     environment = os.environ | {"STUDIO_HOME": home}
     result = subprocess.run(
         [sys.executable, "-c", _SCRIPT], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.archives import open_source
-from core.errors import ArchiveError, StudioError
-from core.importing import create_import, list_imports, run_import
+from core.errors import ArchiveError
+from core.importing import create_import, run_import
 from core.settings import read_settings
 from tests.conftest import picture_bytes
 
@@ -128,18 +128,6 @@ def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
     (folder / "A" / "link.png").symlink_to(tmp_path / "outside.png")
     with open_source(folder) as source:
         assert [entry.path for entry in source.entries] == ["A/real.png"]
-
-
-def test_no_public_misbehaving_archive_leaves_anything_behind(test_data: Path, workspace: Path) -> None:
-    files = sorted((test_data / "fixtures/zips").iterdir())
-    assert len(files) > 80
-    for file in files:
-        with pytest.raises(StudioError):  # none of them holds pictures in class folders
-            run_import(create_import(path=file))
-        assert not any(path.name != ".imports" for path in read_settings().data.iterdir())
-    leftovers = {path.name for folder in list_imports() for path in folder.iterdir()}
-    assert leftovers == {"lock", "request.json", "status.json"}
-    assert {path.name for path in workspace.iterdir()} == {"data"}
 
 
 RECORD, LOCAL, END = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"
