@@ -118,6 +118,7 @@ def build_version(request: dict[str, Any], staging: Path, report: Report) -> Dat
         },
         created=started,
         seconds=round(time.time() - started, 3),
+        source="version",
         parent=parent.dataset_id,
         note="",
     )

@@ -9,6 +9,7 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from core.augmentation import apply_transform, draw_transforms
+from core.balance import NEEDED, imbalance, weigh_classes
 from core.catalog import ARCHITECTURES, Architecture
 from core.config import GROUPS, RunConfig, default_config, group_of, make_config, settings_for
 from core.datasets import Dataset
@@ -30,7 +31,7 @@ def choose_architecture() -> Architecture:
         list(ARCHITECTURES),
         key="architecture",
         format_func=lambda key: ARCHITECTURES[key].title,
-        captions=[entry.summary for entry in ARCHITECTURES.values()],
+        captions=[_describe(entry) for entry in ARCHITECTURES.values()],
     )
     return ARCHITECTURES[str(key)]
 
@@ -77,6 +78,8 @@ def choose_settings(dataset: Dataset, architecture: Architecture, weights: str) 
                 st.session_state.setdefault(key, getattr(defaults, name))
                 say_again(key)
                 values[name] = _widget(fields[name], getattr(defaults, name), key)
+        if group == "Training":
+            _show_balance(dataset, bool(values["class_weights"]))
     return make_config(dataset, architecture.key, values)
 
 
@@ -135,6 +138,25 @@ def render_data_note(dataset: Dataset) -> None:
     )
 
 
+def _describe(entry: Architecture) -> str:
+    facts = [f"{entry.parameters:g} M parameters", f"predicts at {entry.speed:g}× the speed of MobileNetV2"]
+    if entry.download_mb:
+        facts.append(f"download {entry.download_mb} MB")
+    return f"{entry.summary} **Good for:** {entry.good_for} *{', '.join(facts)}.*"
+
+
+def _show_balance(dataset: Dataset, is_on: bool) -> None:
+    """What balancing means for this data set: the weights, or that it would be needed."""
+    counts = dataset.splits["train"]
+    ratio = imbalance(counts)
+    size = f"The largest class has {ratio:.1f} times as many scans to learn from as the smallest"
+    if is_on:
+        weights = ", ".join(f"{plain(name)} {weight:.2f}" for name, weight in weigh_classes(counts).items())
+        st.caption(f":material/balance: {size}. Balanced: a scan counts {weights}.")
+    elif ratio > NEEDED:
+        st.caption(f":material/warning: {size}, and classes are not balanced: rare ones will be learned less well.")
+
+
 def _explain_weights(chosen: str, architecture: Architecture) -> bool:
     if chosen == "imagenet":
         found = find_imagenet_weights(architecture)
@@ -145,7 +167,8 @@ def _explain_weights(chosen: str, architecture: Architecture) -> bool:
         st.caption(f":material/check: {plain(found.path.name)} in {plain(found.place)}.")
     elif chosen == "imagenet-download":
         st.caption(
-            "Keras fetches about 9 MB from the internet at the start. Only this file is asked for; no scan leaves."
+            f"Keras fetches about {architecture.download_mb} MB from the internet at the start. Only this file is "
+            "asked for; no scan leaves."
         )
     elif chosen == "random" and architecture.has_backbone:
         st.caption("All layers learn from nothing. That takes far longer and needs far more scans.")

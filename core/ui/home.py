@@ -6,12 +6,12 @@ import streamlit as st
 
 from core.datasets import Dataset
 from core.runs import Run, best_run
-from core.ui import shell
+from core.ui import cached, shell
 from core.ui.states import state_badge
 from core.ui.text import count, moment, percent, plain
 
 _STEPS = (
-    ("dataset", "1. Dataset", "A ZIP of scans goes in; see what is in it and what was left out."),
+    ("dataset", "1. Dataset", "A ZIP of scans goes in; see what is in it and what is wrong with it."),
     ("train", "2. Train", "A custom CNN or MobileNetV2 learns, live, in a process of its own."),
     ("evaluate", "3. Evaluate", "Confusion matrix, report and curves of the best epoch."),
     ("compare", "4. Compare", "Models side by side on the same test scans."),
@@ -100,6 +100,14 @@ def _next_step(datasets: list[Dataset], runs: list[Run]) -> tuple[str, str, str,
         )
     if running is not None:
         return "A training is under way.", "train", "Watch it", {"view": "live", "run": running.run_id}
+    audit = cached.audit(datasets[0])
+    if audit is not None and (audit.n_leaks or audit.n_patient_leaks):
+        return (
+            f"{datasets[0].name} has scans on both sides of its split: see what that means, and mend it.",
+            "dataset",
+            "Look at the audit",
+            {"view": "audit", "dataset": datasets[0].dataset_id},
+        )
     if not runs:
         return f"{count(len(datasets), 'data set')} ready: train a first model.", "train", "Train a model", {}
     if not scored:

@@ -13,7 +13,6 @@ from core.ui.text import count, plain
 
 _ALL, _LEAKS, _CONFLICTS = "All", "On two sides of a split", "Under two classes"
 _MOST_ROWS = 2_000
-_WIDTH = 360
 
 
 def render_pairs(dataset: Dataset, audit: Audit) -> None:
@@ -71,21 +70,18 @@ def _render_pair(dataset: Dataset, row: pd.Series) -> None:
     draft = read_draft(dataset)
     st.markdown(f"**{plain(str(row['differs'])).capitalize()}**, {row['alike']:.2%} alike")
     chosen = []
-    with st.container(horizontal=True):
-        for side in ("first", "second"):
-            stored = str(row[f"{side}_stored"])
-            with st.container(width=_WIDTH, gap=None):
-                st.image(
-                    cached.scan(dataset.folder / stored),
-                    width=_WIDTH,
-                    caption=plain(
-                        f"{row[f'{side}_split']} · {row[f'{side}_label']}{marking.describe_mark(draft, stored)}"
-                    ),
-                    alt=f"{side.capitalize()} scan of the pair: {row[side]}",
-                )
-                st.text(str(row[side]))
-                if st.checkbox(f"Choose the {side} scan", key=f"pair_chosen_{stored}"):
-                    chosen.append(stored)
+    for side, column in zip(("first", "second"), st.columns(2), strict=True):
+        stored = str(row[f"{side}_stored"])
+        with column:
+            st.image(
+                cached.scan(dataset.folder / stored),
+                width="stretch",
+                caption=plain(f"{row[f'{side}_split']} · {row[f'{side}_label']}{marking.describe_mark(draft, stored)}"),
+                alt=f"{side.capitalize()} scan of the pair: {row[side]}",
+            )
+            st.text(str(row[side]))
+            if st.checkbox(f"Choose the {side} scan", key=f"pair_chosen_{stored}"):
+                chosen.append(stored)
     st.caption("Tick one to leave it out or to give it another class.")
     if chosen:
         marking.render_actions(dataset, chosen, "pair")

@@ -18,7 +18,12 @@ ASSETS = PROJECT / "assets"
 # key: (file, title, icon, sentence under the title)
 PAGES = {
     "home": ("Home.py", "Home", "home", "What is here, and what to do next."),
-    "dataset": ("pages/1_Dataset.py", "Dataset", "folder_open", "Bring scans in and see what is in them."),
+    "dataset": (
+        "pages/1_Dataset.py",
+        "Dataset",
+        "folder_open",
+        "Bring scans in, see what is in them and what is wrong with them.",
+    ),
     "train": (
         "pages/2_Train.py",
         "Train",

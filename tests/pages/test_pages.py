@@ -93,6 +93,10 @@ def test_an_audit_can_be_started_and_says_what_it_found(leaking: Dataset) -> Non
     assert {metric.label: metric.value for metric in app.metric}["Leaks in test"] == "1"
 
 
+def test_home_sends_to_the_audit_of_leaking_data(leaking: Dataset) -> None:
+    assert "Leaking has scans on both sides of its split" in words(open_page("Home.py"))
+
+
 def test_a_leaking_split_is_mended_with_one_click(leaking: Dataset) -> None:
     app = open_page("pages/1_Dataset.py", "audit")
     app.button(key="repair_split").click().run()
