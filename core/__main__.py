@@ -17,7 +17,8 @@ from typing import Any
 from core.catalog import ARCHITECTURES
 from core.errors import ArchiveError, RunError, ScanError, SettingsError, StorageError, StudioError, storage_errors
 
-_AUDITED_AT_ONCE = 20_000  # pictures that are audited in well under a minute
+_AUDITED_AT_ONCE = 1_000  # pictures that are audited in a second or two
+_AUDITED_WHILE_WAITING = 20_000  # and in well under a minute
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +43,13 @@ def _import(options: argparse.Namespace) -> Any:
     except (OSError, RuntimeError, ValueError) as error:
         raise ArchiveError(f"The path {options.path!r} cannot be used ({error}). Check it.") from error
     return _run_import(path=path, name=options.name, patient_pattern=options.patient_pattern, frame=options.frame)
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ArchiveError(f"The path {text!r} cannot be used ({error}). Check it.") from error
 
 
 def _sample(options: argparse.Namespace) -> Any:
@@ -74,9 +82,10 @@ def _audit(options: argparse.Namespace) -> Any:
     from core.datasets import read_dataset
 
     dataset = read_dataset(options.dataset)
-    return describe_audit(
-        dataset, run_audit(dataset, lambda message, done, total: _say(f"{message}: {done} of {total}"))
-    )
+    audit = run_audit(dataset, lambda message, done, total: _say(f"{message}: {done} of {total}"))
+    if audit.n_label_conflicts > len(audit.label_conflicts):
+        _say(f"Warning: {len(audit.label_conflicts):,} of {audit.n_label_conflicts:,} label conflicts are listed.")
+    return describe_audit(dataset, audit)
 
 
 def _split(options: argparse.Namespace) -> Any:
@@ -97,7 +106,7 @@ def _export_dataset(options: argparse.Namespace) -> Any:
     from core.exporting import write_zip
 
     dataset = read_dataset(options.dataset)
-    path = Path(options.output or f"{dataset.dataset_id}.zip").expanduser().resolve()
+    path = _path(options.output or f"{dataset.dataset_id}.zip")
     path = path / f"{dataset.dataset_id}.zip" if path.is_dir() else path
     if not path.parent.is_dir():
         raise StorageError(f"There is no folder {str(path.parent)!r} to write to. Make it, or choose another --output.")
@@ -113,7 +122,7 @@ def _train(options: argparse.Namespace) -> Any:
     dataset = read_dataset(options.dataset)
     config = make_config(dataset, options.architecture, _changes(options))
     run = start_run(dataset, config, options.name)
-    _warn_of_leaks(dataset)
+    _warn_of_leaks(dataset, may_wait=options.wait)
     if not options.wait:
         return {"run_id": run.run_id, "state": run.state}
     ended = _wait(run.run_id)
@@ -122,21 +131,27 @@ def _train(options: argparse.Namespace) -> Any:
     return describe_run(ended)
 
 
-def _warn_of_leaks(dataset: Any) -> None:
-    """The training has started already: an audit that has to be made takes nothing from it but a moment."""
+def _warn_of_leaks(dataset: Any, *, may_wait: bool) -> None:
+    """The training has started already, so nothing that goes wrong here may end the command."""
     from core.auditing import ensure_audit, read_audit
 
-    if dataset.n_images > _AUDITED_AT_ONCE and read_audit(dataset) is None:
+    try:
+        is_quick = dataset.n_images <= (_AUDITED_WHILE_WAITING if may_wait else _AUDITED_AT_ONCE)
+        audit = ensure_audit(dataset) if is_quick else read_audit(dataset)
+    except StudioError as error:
+        _say(f"Warning: it could not be looked for leaks. {error}")
+        return
+    if audit is None:
         _say(f"Warning: this data set was not audited for leaks yet; `audit {dataset.dataset_id}` does it.")
         return
-    leaks = ensure_audit(dataset).leaks
-    for split, found in leaks.items():
-        if found:
-            _say(
-                f"Warning: {len(found)} of {dataset.n_in(split)} {split} pictures have a twin among the pictures that "
-                f"were seen before, so the {split} score will be too good. `split {dataset.dataset_id}` makes a "
-                "version without leaks."
-            )
+    for found, what in ((audit.leaks, "have a twin"), (audit.patient_leaks, "show a patient of whom others stand")):
+        for split, leaked in found.items():
+            if leaked:
+                _say(
+                    f"Warning: {len(leaked)} of {dataset.n_in(split)} {split} pictures {what} among the pictures that "
+                    f"were seen before, so the {split} score will be too good. `split {dataset.dataset_id}` makes a "
+                    "version without leaks."
+                )
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
@@ -192,7 +207,10 @@ def _delete(options: argparse.Namespace) -> Any:
 def _evaluate(options: argparse.Namespace) -> Any:
     from core.evaluation import evaluate_run
 
-    return evaluate_run(options.run, options.dataset, options.split)
+    scores = evaluate_run(options.run, options.dataset, options.split)
+    if scores["leaks_unknown"]:
+        _say(f"Warning: the score without leaks is not known. {scores['leaks_unknown']}")
+    return scores
 
 
 def _compare(options: argparse.Namespace) -> Any:

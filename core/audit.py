@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations, islice
+from itertools import combinations, islice, product
 from typing import Any
 
 import numpy as np
 
 from core.datasets import Dataset, Picture, read_manifest
 from core.likeness import SYMMETRIES
-from core.quality import find_problems
+from core.quality import are_comparable, find_problems
 from core.shortcuts import Shortcut, probe_shortcuts
-from core.signatures import read_detail, read_signatures
+from core.signatures import StackedRows, read_detail, read_signatures
 from core.twins import Twin, find_twins
 
 # Splits whose pictures training or the choice of the best epoch has seen before a split is scored.
 SEEN_BEFORE = {"validation": ("train",), "test": ("train", "validation")}
-MOST_CONFLICTS = 10_000  # pairs that are listed; their number is always told
+MOST_CONFLICTS = 100_000  # pairs that are listed; their number is always told
 _CHANGED_BRIGHTNESS = 4.0  # grey levels from which a change is worth a word
 
 Report = Callable[[str, int, int], None]
@@ -94,6 +94,7 @@ def audit_dataset(dataset: Dataset, report: Report | None = None) -> Audit:
         [picture.pixels for picture in pictures],
         detail,
         lambda done, total: say("Comparing pictures that look alike", done, total),
+        comparable=are_comparable(pictures),
     )
     say("Looking at single pictures", 0, 1)
     contrasts = np.concatenate(
@@ -154,10 +155,16 @@ def find_foreign_leaks(dataset: Dataset, split: str, trained_on: Dataset) -> lis
         (at, picture) for at, picture in enumerate(read_manifest(trained_on)) if picture.split in SEEN_BEFORE["test"]
     ]
     owners = [(dataset.folder, picture) for _, picture in asked] + [(trained_on.folder, picture) for _, picture in seen]
-    signatures = np.concatenate(
-        [read_signatures(dataset)[[at for at, _ in asked]], read_signatures(trained_on)[[at for at, _ in seen]]]
+    signatures = StackedRows(
+        [(read_signatures(dataset), [at for at, _ in asked]), (read_signatures(trained_on), [at for at, _ in seen])]
     )
-    _, groups = find_twins(signatures, [picture.pixels for _, picture in owners], lambda at: read_detail(*owners[at]))
+    pictures = [picture for _, picture in owners]
+    _, groups = find_twins(
+        signatures,
+        [picture.pixels for picture in pictures],
+        lambda at: read_detail(*owners[at]),
+        comparable=are_comparable(pictures),
+    )
     known = set(groups[len(asked) :].tolist())
     return [at for (at, _), group in zip(asked, groups.tolist(), strict=False) if group in known]
 
@@ -176,27 +183,49 @@ def describe_difference(twin: Twin, first: Picture, second: Picture) -> str:
     words = [SYMMETRIES[twin.symmetry][1]] if twin.symmetry else []
     if sorted((first.width, first.height)) != sorted((second.width, second.height)):
         words.append(f"resized ({first.width}×{first.height} and {second.width}×{second.height})")
+    if first.colour != second.colour:
+        words.append("one in colour, one in grey")
     if twin.brightness >= _CHANGED_BRIGHTNESS:
         words.append(f"brightness changed by {twin.brightness:.0f} grey levels")
     return ", ".join(words) or "re-encoded"
 
 
 def list_pairs(audit: Audit, pictures: list[Picture]) -> list[dict[str, Any]]:
-    """A row for each verified pair: file, stored name, split and class of both, what differs, how alike they are.
+    """A row for each pair: file, stored name, split and class of both, what differs, how alike they are.
 
-    Pairs under two classes come first, then those in two splits.
+    Besides the verified pairs there is a row for every label conflict, and for every leak one with a picture that was
+    seen before; where those two were not compared themselves, `alike` is None. Pairs under two classes come first,
+    then those in two splits.
     """
+    verified = {(twin.first, twin.second): twin for twin in audit.twins}
+    pairs = dict.fromkeys([*verified, *audit.label_conflicts, *_find_sources(audit, pictures)])
     rows = []
-    for twin in audit.twins:
+    for pair in pairs:
         row: dict[str, Any] = {}
-        for side, picture in (("first", pictures[twin.first]), ("second", pictures[twin.second])):
+        for side, at in zip(("first", "second"), pair, strict=True):
+            picture = pictures[at]
             row |= {side: picture.file, f"{side}_stored": picture.stored}
             row |= {f"{side}_split": picture.split, f"{side}_label": picture.label}
-        differs = describe_difference(twin, pictures[twin.first], pictures[twin.second])
-        rows.append(row | {"differs": differs, "alike": twin.alike})
+        twin = verified.get(pair)
+        differs = (
+            describe_difference(twin, pictures[pair[0]], pictures[pair[1]]) if twin else "twins of a third picture"
+        )
+        rows.append(row | {"differs": differs, "alike": twin.alike if twin else None})
     return sorted(
         rows, key=lambda row: (row["first_label"] == row["second_label"], row["first_split"] == row["second_split"])
     )
+
+
+def _find_sources(audit: Audit, pictures: list[Picture]) -> Iterator[tuple[int, int]]:
+    """For every leak a pair with a picture that was seen before, a compared one where there is one."""
+    compared = {(twin.first, twin.second) for twin in audit.twins}
+    group_of = {at: group for group in audit.groups for at in group}
+    for split, found in audit.leaks.items():
+        for at in found:
+            seen = [other for other in group_of.get(at, []) if pictures[other].split in SEEN_BEFORE[split]]
+            pairs = [(min(at, other), max(at, other)) for other in seen[:1000]]
+            if pairs:
+                yield next((pair for pair in pairs if pair in compared), pairs[0])
 
 
 def describe_audit(dataset: Dataset, audit: Audit) -> dict[str, Any]:
@@ -222,7 +251,7 @@ def describe_audit(dataset: Dataset, audit: Audit) -> dict[str, Any]:
         "quality": [{"file": files[at], "problem": problem} for at, problem in audit.quality]
         + [{"file": entry["file"], "problem": f"Left out: {entry['reason']}"} for entry in dataset.skipped],
         "pairs": [
-            {"files": [row["first"], row["second"]], "differs": row["differs"], "alike": round(row["alike"], 5)}
+            {"files": [row["first"], row["second"]], "differs": row["differs"], "alike": row["alike"]}
             for row in list_pairs(audit, pictures)
         ],
         "patients": {
@@ -246,11 +275,17 @@ def _find_conflicts(pictures: list[Picture], groups: list[list[int]]) -> tuple[i
         for at in group:
             counts[pictures[at].label] += 1
         n += (len(group) ** 2 - sum(count**2 for count in counts.values())) // 2
-    mixed = (group for group in groups if len({pictures[at].label for at in group}) > 1)
-    pairs = (
-        pair for group in mixed for pair in combinations(group, 2) if pictures[pair[0]].label != pictures[pair[1]].label
-    )
+    pairs = (pair for group in groups for pair in _pairs_across(pictures, group))
     return n, list(islice(pairs, MOST_CONFLICTS))
+
+
+def _pairs_across(pictures: list[Picture], group: list[int]) -> Iterator[tuple[int, int]]:
+    """Pairs of a group whose classes differ; without looking at those whose do not."""
+    by_label: dict[str, list[int]] = defaultdict(list)
+    for at in group:
+        by_label[pictures[at].label].append(at)
+    for one, two in combinations(by_label.values(), 2):
+        yield from ((min(pair), max(pair)) for pair in product(one, two))
 
 
 def _find_duplicates(pictures: list[Picture], groups: np.ndarray) -> list[tuple[int, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from core import jobs
 from core.audit import Audit, audit_dataset
 from core.datasets import Dataset, read_dataset
-from core.errors import StudioError, storage_errors
+from core.errors import DatasetError, StudioError, storage_errors
 from core.files import read_json, write_json
 from core.shortcuts import Shortcut
 from core.twins import Twin
@@ -23,7 +23,7 @@ LOG = "audit.log"
 _FORMAT = 1  # raised when what an audit finds changes, so that older results are made anew
 
 
-class AuditStopped(StudioError):
+class AuditStopped(jobs.JobStopped):
     """Somebody asked for the end of an audit."""
 
 
@@ -74,19 +74,22 @@ def run_audit(dataset: Dataset, on_progress: Callable[[str, int, int], None] | N
         StudioError: the data set is damaged, the disk full, or another process does not end its audit.
     """
     folder = _prepare(dataset)
+    _check_there(dataset)
     with jobs.hold(folder, timeout=600) as job:
         stored = read_audit(dataset)  # another process may have made it while we waited
         if stored is not None:
             return stored
+        (folder / "stop").unlink(missing_ok=True)  # of an earlier one
         job.update(state="running", started_at=time.time(), message="Starting", error=None, progress={})
         try:
             audit = audit_dataset(dataset, _reporter(job, on_progress))
             with storage_errors():
                 write_json(folder / "result.json", {"format": _FORMAT} | _to_json(audit))
         except BaseException as error:
+            _check_there(dataset)
             expected = isinstance(error, StudioError)
             line = str(error) if expected else f"Unexpected error: {type(error).__name__}: {error}"
-            job.end("stopped" if isinstance(error, AuditStopped) else "failed", error=line)
+            job.end("stopped" if isinstance(error, jobs.JobStopped) else "failed", error=line)
             raise
         job.end("finished")
         return audit
@@ -95,9 +98,14 @@ def run_audit(dataset: Dataset, on_progress: Callable[[str, int, int], None] | N
 def _prepare(dataset: Dataset) -> Path:
     folder = audit_folder(dataset)
     with storage_errors():
-        folder.mkdir(exist_ok=True)
-        (folder / "stop").unlink(missing_ok=True)
+        if dataset.folder.is_dir():
+            folder.mkdir(exist_ok=True)
     return folder
+
+
+def _check_there(dataset: Dataset) -> None:
+    if not dataset.folder.is_dir():
+        raise DatasetError(f"Data set {dataset.name!r} was deleted meanwhile.") from None
 
 
 def _reporter(job: jobs.Job, on_progress: Callable[[str, int, int], None] | None) -> Callable[[str, int, int], None]:

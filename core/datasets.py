@@ -58,7 +58,8 @@ class Dataset:
         skipped: pictures that could not be taken, as {"file", "reason"}.
         litter: system files that were ignored.
         notes: sentences for the user about what was decided when it was made.
-        parent: id of the data set that this is a version of.
+        parent: id of the data set that this is a version of; ids are never used twice.
+        root: id of the import that it comes from in the end; None for an import itself.
         note: the user's own words; like the name, it can be changed.
         fingerprint: hash over pixels, labels and splits; `split_fingerprints` over one split each.
     """
@@ -78,6 +79,7 @@ class Dataset:
     source: str
     synthetic: bool = False
     parent: str | None = None
+    root: str | None = None
     note: str = ""
 
     @property
@@ -120,6 +122,20 @@ def write_notes(dataset: Dataset, name: str, note: str) -> None:
     if not 0 < len(name) <= 200:
         raise DatasetError(f"A name has 1 to 200 characters. Received: {len(name)}. Choose another.")
     write_json(dataset.folder / "notes.json", {"name": name, "note": note.strip()[:4000]})
+
+
+def read_used_ids() -> set[str]:
+    """Ids of data sets that were deleted: versions and runs may still speak of them, so they are not given again."""
+    try:
+        return set((read_settings().data / ".used_ids").read_text(encoding="utf-8").split())
+    except OSError:
+        return set()
+
+
+def note_used_id(dataset_id: str) -> None:
+    """Keep the id of a data set that is deleted from being given again."""
+    path = read_settings().data / ".used_ids"
+    write_text(path, "\n".join(sorted(read_used_ids() | {dataset_id})) + "\n")
 
 
 def read_manifest(dataset: Dataset) -> list[Picture]:

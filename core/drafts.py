@@ -80,5 +80,7 @@ def _write(dataset: Dataset, draft: dict[str, str]) -> None:
 
 @contextmanager
 def _locked(dataset: Dataset) -> Iterator[None]:
+    if not (dataset.folder / "dataset.json").exists():  # a lock would make the folder again
+        raise DatasetError(f"Data set {dataset.name!r} was deleted meanwhile. Choose another one.")
     with storage_errors(), FileLock(dataset.folder / "draft.lock", timeout=10):
         yield

@@ -13,7 +13,7 @@ import numpy as np
 from core.audit import find_foreign_leaks
 from core.auditing import ensure_audit
 from core.datasets import Dataset, Picture, read_dataset, read_manifest
-from core.errors import DatasetError, RunError, SettingsError
+from core.errors import DatasetError, RunError, SettingsError, StudioError
 from core.files import write_text
 from core.layouts import SPLITS
 from core.metrics import (
@@ -111,8 +111,13 @@ def evaluate_run(run_id: str, dataset_id: str | None = None, split: str = "test"
         predictions = read_predictions(run, split)
     else:
         predictions = predict_split(run, read_dataset(dataset_id), split)
-    leaked = _find_leaked(run, dataset_id, split)
-    return {"run_id": run_id, "dataset_id": dataset_id, "split": split} | summarise(predictions, leaked)
+    leaked, why_unknown = None, None
+    try:
+        leaked = _find_leaked(run, dataset_id, split)
+    except StudioError as error:  # a score that is there is not lost because the audit cannot be made
+        why_unknown = str(error)
+    known = {"run_id": run_id, "dataset_id": dataset_id, "split": split, "leaks_unknown": why_unknown}
+    return known | summarise(predictions, leaked)
 
 
 def predict_split(run: Run, dataset: Dataset, split: str) -> Predictions:

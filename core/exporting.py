@@ -1,7 +1,8 @@
 """A data set as a ZIP that other tools understand, and that imports again to the same fingerprint.
 
 Pictures lie in `Train/CLASS/name.png`, as most tools want them; `labels.csv` says file, label, split and patient group
-exactly, also where a class has a name that no folder can have. Pixels only, as they are stored.
+exactly, also where a class has a name that no folder can have. Pixels only, as they are
+stored; of patients only numbers.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from core.datasets import Dataset, Picture, read_manifest
+from core.entries import is_litter
 from core.files import check_free_space, replacing
 
 _FOLDERS = {"train": "Train", "validation": "Validation", "test": "Test"}
@@ -52,17 +55,25 @@ def _write(dataset: Dataset, pictures: list[Picture], file: IO[bytes]) -> None:
 
 
 def _names(pictures: list[Picture]) -> Iterator[str]:
-    """A path for each picture: unique also where upper and lower case are the same."""
+    """A path for each picture, unique also where upper and lower case are the same.
+
+    Where patients are known, the names of files may hold their ids, so our own numbers take their place.
+    """
+    has_patients = any(picture.group for picture in pictures)
     taken: set[str] = set()
     for picture in pictures:
-        stem, suffix = _plain(PurePosixPath(picture.file).stem), Path(picture.stored).suffix
+        number, suffix = Path(picture.stored).stem, Path(picture.stored).suffix
         folder = f"{_FOLDERS[picture.split]}/{_plain(picture.label)}"
+        stem = number if has_patients else _plain(PurePosixPath(picture.file).stem)
         name = f"{folder}/{stem}{suffix}"
-        if name.casefold() in taken:
-            name = f"{folder}/{stem}-{Path(picture.stored).stem}{suffix}"
+        while name.casefold() in taken:
+            stem = f"{stem}-{number}"
+            name = f"{folder}/{stem}{suffix}"
         taken.add(name.casefold())
         yield name
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[^\w .()+-]", "_", text)[:100].strip(" .") or "_"
+    """A text as the name of a file or folder that no system and no import sets aside."""
+    name = unicodedata.normalize("NFC", re.sub(r"[^\w .()+-]", "_", text)[:80].strip(" .")) or "_"
+    return f"{name}_" if is_litter(name) or is_litter(f"{name}/x") else name

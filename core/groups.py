@@ -57,7 +57,19 @@ def split_groups(labels: list[str], groups: np.ndarray, fractions: dict[str, flo
     for label in range(len(names)):
         singles = rng.permutation(np.flatnonzero((classes == label) & (chosen < 0)))
         chosen[singles] = _fill(len(singles), missing[:, label])
+    _fill_empty(chosen, classes, members)
     return [SPLITS[at] for at in chosen]
+
+
+def _fill_empty(chosen: np.ndarray, classes: np.ndarray, members: list[np.ndarray]) -> None:
+    """Give each split a group of every class that it lacks, the smallest that another split can spare; in place."""
+    for label in range(int(classes.max(initial=-1)) + 1):
+        having = sorted((group for group in members if (classes[group] == label).any()), key=len)
+        for at in range(len(SPLITS)):
+            counts = np.bincount([chosen[group[0]] for group in having], minlength=len(SPLITS))
+            spare = next((group for group in having if counts[chosen[group[0]]] > 1), None)
+            if not counts[at] and spare is not None:
+                chosen[spare] = at
 
 
 def _fill(n: int, missing: np.ndarray) -> np.ndarray:

@@ -11,14 +11,17 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from filelock import Timeout
+
 from core import jobs
 from core.assembly import Report, assemble
 from core.auditing import run_audit
-from core.datasets import Dataset, read_dataset
+from core.datasets import Dataset, read_dataset, read_used_ids
 from core.drafts import forget_changes
 from core.errors import DatasetError, StudioError, storage_errors
 from core.files import is_plain_name, read_json, slug, sync_folder, write_json
@@ -30,7 +33,7 @@ from core.versions import build_version, check_change
 _CHUNK = 2**20
 
 
-class ImportStopped(StudioError):
+class ImportStopped(jobs.JobStopped):
     """Somebody asked for the end of the import."""
 
 
@@ -105,12 +108,13 @@ def run_import(folder: Path, on_progress: Callable[[int, int], None] | None = No
             _remove_payload(folder)
             expected = isinstance(error, StudioError)
             line = str(error) if expected else f"Unexpected error: {type(error).__name__}: {error}"
-            job.end("stopped" if isinstance(error, ImportStopped) else "failed", error=line)
+            job.end("stopped" if isinstance(error, jobs.JobStopped) else "failed", error=line)
             raise
         _remove_payload(folder)
-        if dataset.parent and request["change"]["kind"] == "pictures":
-            forget_changes(read_dataset(dataset.parent), request["change"]["changes"])
         job.end("finished", message=dataset.dataset_id)
+        if dataset.parent and request["change"]["kind"] == "pictures":
+            with suppress(StudioError, Timeout):  # the version is there; marks that stay do no harm
+                forget_changes(read_dataset(dataset.parent), request["change"]["changes"])
         return dataset
 
 
@@ -186,9 +190,10 @@ def _settle(staging: Path, dataset: Dataset) -> Dataset:
     """Give the folder its name: from now on the data set is there."""
     data = read_settings().data
     base = slug(dataset.name, fallback="dataset")
+    used = read_used_ids()
     for attempt in range(1, 10_000):
         dataset_id = base if attempt == 1 else f"{base}-{attempt}"
-        if (data / dataset_id).exists():
+        if dataset_id in used or (data / dataset_id).exists():
             continue
         write_json(staging / "dataset.json", asdict(replace(dataset, dataset_id=dataset_id)))
         try:

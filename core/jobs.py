@@ -28,6 +28,10 @@ ALIVE = ("queued", "running", "stopping", "paused")
 START_GRACE = 20.0  # seconds in which a started process must have taken its lock
 
 
+class JobStopped(StudioError):
+    """Somebody asked for the end of a job."""
+
+
 @dataclass(frozen=True)
 class Status:
     """What is known of a job. Times are seconds since the epoch."""

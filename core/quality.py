@@ -15,8 +15,14 @@ BLANK = 2.0  # standard deviation in grey levels
 NEARLY_BLANK = 6.0
 TINY = 64  # pixels on the shorter side
 EXTREME_SHAPE = 3.0  # longer ÷ shorter side
+_FEWEST = 8  # pixels on the shorter side of pictures that are compared
 _COLOURED = 40  # difference between the channels, in grey levels, from which a pixel is in colour
 _PHOTOGRAPH = 0.2  # share of such pixels
+
+
+def are_comparable(pictures: list[Picture]) -> np.ndarray:
+    """Whether each picture has pixels enough for a comparison with others, bool (n,); a line of pixels has not."""
+    return np.array([min(picture.width, picture.height) >= _FEWEST for picture in pictures], dtype=bool)
 
 
 def find_problems(dataset: Dataset, pictures: list[Picture], contrasts: np.ndarray) -> list[tuple[int, str]]:

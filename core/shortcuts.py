@@ -16,7 +16,8 @@ from core.datasets import Picture
 _FOLDS = 5
 _BINS = 12  # per property, with as many pictures in each as possible
 _MOST = 5_000  # pictures that are enough to tell
-_MARGIN = 0.2  # share of the way from chance to certainty from which a shortcut is told
+_MARGIN = 0.2  # share of the way from chance to certainty from which a shortcut is told,
+_ERRORS = 4.0  # if it is also so many standard errors of guessing above chance (there are four tests, and small sets)
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,21 @@ class Shortcut:
         accuracy: balanced accuracy (mean over classes of the share told right), cross-validated; None where the
             property is the same for all pictures.
         chance: what guessing gets.
+        n: number of pictures.
     """
 
     name: str
     accuracy: float | None
     chance: float
+    n: int
 
     @property
     def is_suspicious(self) -> bool:
         """Whether it is well above chance."""
-        return self.accuracy is not None and self.accuracy > self.chance + _MARGIN * (1 - self.chance)
+        if self.accuracy is None:
+            return False
+        error = (self.chance * (1 - self.chance) / max(self.n, 1)) ** 0.5
+        return self.accuracy - self.chance > max(_MARGIN * (1 - self.chance), _ERRORS * error)
 
 
 def probe_shortcuts(
@@ -54,10 +60,15 @@ def probe_shortcuts(
     names, labels = np.unique([pictures[at].label for at in chosen], return_inverse=True)
     folds = (rng.permutation(groups.max(initial=0) + 1) % _FOLDS)[groups[chosen]]
     chance = 1 / len(names)
+    described = _describe([pictures[at] for at in chosen], signatures[chosen])
     return [
-        Shortcut(name, _cross_validate(values, labels, folds) if len(np.unique(values, axis=0)) > 1 else None, chance)
-        for name, values in _describe([pictures[at] for at in chosen], signatures[chosen]).items()
+        Shortcut(name, _cross_validate(values, labels, folds) if _varies(values) else None, chance, len(chosen))
+        for name, values in described.items()
     ]
+
+
+def _varies(values: np.ndarray) -> bool:
+    return bool((values != values[:1]).any())
 
 
 def _describe(pictures: list[Picture], signatures: np.ndarray) -> dict[str, np.ndarray]:

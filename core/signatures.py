@@ -45,6 +45,25 @@ def read_signatures(dataset: Dataset) -> np.ndarray:
     return np.memmap(path, np.uint8, "r", shape=(dataset.n_images, SIDE, SIDE))
 
 
+class StackedRows:
+    """Rows of several mapped arrays as if they were one, read only where they are asked for."""
+
+    def __init__(self, parts: list[tuple[np.ndarray, list[int]]]) -> None:
+        self._parts = [(rows, np.array(positions, dtype=int)) for rows, positions in parts]
+        self._starts = np.cumsum([0, *[len(positions) for _, positions in self._parts]])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, wanted: np.ndarray) -> np.ndarray:
+        """Rows at positions, int (m,): uint8 (m, 64, 64)."""
+        found = np.empty((len(wanted), SIDE, SIDE), np.uint8)
+        for (rows, positions), start in zip(self._parts, self._starts, strict=False):
+            inside = (wanted >= start) & (wanted < start + len(positions))
+            found[inside] = rows[positions[wanted[inside] - start]]
+        return found
+
+
 def read_detail(folder: Path, picture: Picture) -> np.ndarray:
     """A stored picture as twins are verified in it: uint8 (128, 128), from its thumbnail in the data set's folder.
 

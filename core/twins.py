@@ -3,8 +3,8 @@
 Three steps, each on far fewer pairs than the one before:
 
 1. *Candidates*: of every picture a few numbers that no mirror image or quarter turn changes, and in a k-d tree of them
-   its nearest neighbours. Cost grows with n log n. Twins whose lowest frequencies differ little cannot be missed,
-   because taking magnitudes and sorting never makes a distance larger.
+   its nearest neighbours. Cost grows with n log n. Taking magnitudes and sorting never makes a distance larger, so
+   that twins lie close; they are missed only where more than `MOST_NEIGHBOURS` other pictures lie closer still.
 2. *Symmetry*: which of the eight mirror images and turns of one signature correlates best with the other.
 3. *Verification* on the pixels of the pictures (`core.likeness.compare`).
 """
@@ -19,8 +19,11 @@ import numpy as np
 
 from core.likeness import SYMMETRIES, align, compare, compute_invariants
 from core.settings import read_settings
+from core.signatures import StackedRows
 
-NEIGHBOURS = 16  # nearest neighbours that are looked at per picture and round
+Rows = np.ndarray | StackedRows
+NEIGHBOURS = 16  # nearest neighbours that are looked at per picture and round,
+MOST_NEIGHBOURS = 64  # and of pictures that have more than those within the radius: slices of volumes, variants
 RADIUS = 0.09  # largest distance of candidates; pictures have length 1
 _MIN_CONTRAST = 2.0  # standard deviation in grey levels below which a picture is blank and has no twins but copies
 _CHUNK = 512  # pairs or pictures that are worked on at a time: memory stays flat
@@ -46,10 +49,12 @@ class Twin:
 
 
 def find_twins(
-    signatures: np.ndarray,
+    signatures: Rows,
     hashes: list[str],
     read_detail: Callable[[int], np.ndarray],
     on_progress: Callable[[int, int], None] | None = None,
+    *,
+    comparable: np.ndarray | None = None,
 ) -> tuple[list[Twin], np.ndarray]:
     """Find all twins.
 
@@ -57,6 +62,7 @@ def find_twins(
         signatures: uint8 (n, side, side), may be mapped.
         hashes: of the decoded pixels, n of them; equal ones are copies.
         read_detail: gives a picture as uint8 (128, 128) by its position; called from several threads.
+        comparable: bool (n,), False for pictures that are compared by their hash alone.
         on_progress: told how many candidate pairs of a round were judged, and of how many.
 
     Returns:
@@ -69,6 +75,8 @@ def find_twins(
     while True:
         # One picture stands for each group, so that many copies of one do not hide its other neighbours.
         stands_for = np.unique(groups, return_index=True)[1]
+        if comparable is not None:
+            stands_for = stands_for[comparable[stands_for]]
         pairs = _without(_find_candidates(stands_for, signatures), judged, len(hashes))
         judged = np.concatenate([judged, pairs])
         found = _judge(pairs, signatures, read_detail, on_progress)
@@ -114,7 +122,7 @@ def _without(pairs: np.ndarray, judged: np.ndarray, n: int) -> np.ndarray:
 
 def _judge(
     pairs: np.ndarray,
-    signatures: np.ndarray,
+    signatures: Rows,
     read_detail: Callable[[int], np.ndarray],
     on_progress: Callable[[int, int], None] | None,
 ) -> list[Twin]:
@@ -128,10 +136,8 @@ def _judge(
     return twins
 
 
-def _find_candidates(members: np.ndarray, signatures: np.ndarray) -> np.ndarray:
+def _find_candidates(members: np.ndarray, signatures: Rows) -> np.ndarray:
     """Pairs of neighbours: int (m, 2), each once."""
-    from scipy.spatial import KDTree
-
     invariants, contrasts = [], []
     for _, chunk in _in_chunks(members):
         pictures = np.asarray(signatures[chunk])
@@ -140,18 +146,36 @@ def _find_candidates(members: np.ndarray, signatures: np.ndarray) -> np.ndarray:
     clear = np.flatnonzero(np.concatenate(contrasts or [np.zeros(0)]) >= _MIN_CONTRAST)
     if len(clear) < 2:
         return np.zeros((0, 2), dtype=int)
-    points = np.concatenate(invariants)[clear]
-    neighbours = min(NEIGHBOURS + 1, len(points))
-    distances, found = KDTree(points).query(
-        points, k=neighbours, distance_upper_bound=RADIUS, workers=read_settings().n_threads
+    points, first, same = np.unique(
+        np.concatenate(invariants)[clear].round(6), axis=0, return_index=True, return_inverse=True
     )
-    rows, columns = np.nonzero(np.isfinite(distances))
-    pairs = np.stack([rows, found[rows, columns]], axis=1)
-    pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
-    return members[clear][pairs]
+    copies = np.stack([first[same], np.arange(len(clear))], axis=1)  # a tree of equal points would be no tree
+    pairs = np.concatenate([first[_query(points)], copies[copies[:, 0] != copies[:, 1]]])
+    return members[clear][np.unique(np.sort(pairs, axis=1), axis=0)]
 
 
-def _align(pairs: np.ndarray, signatures: np.ndarray) -> list[tuple[int, int, int]]:
+def _query(points: np.ndarray) -> np.ndarray:
+    """Pairs of points within the radius, int (m, 2): of each the nearest, of crowded ones more."""
+    from scipy.spatial import KDTree
+
+    tree = KDTree(points)
+    asked = np.arange(len(points))
+    pairs = [np.zeros((0, 2), dtype=int)]
+    for most in (NEIGHBOURS, MOST_NEIGHBOURS):
+        k = min(most + 1, len(points))  # the nearest one is the point itself
+        distances, found = tree.query(
+            points[asked], k=range(1, k + 1), distance_upper_bound=RADIUS, workers=read_settings().n_threads
+        )
+        rows, columns = np.nonzero(np.isfinite(distances))
+        pairs.append(np.stack([asked[rows], found[rows, columns]], axis=1))
+        asked = asked[np.isfinite(distances[:, -1])]
+        if not len(asked) or k == len(points):
+            break
+    joined = np.concatenate(pairs)
+    return joined[joined[:, 0] != joined[:, 1]]
+
+
+def _align(pairs: np.ndarray, signatures: Rows) -> list[tuple[int, int, int]]:
     """Pairs that may be twins by their signatures, with the index of the symmetry."""
     symmetries, likely = align(signatures[pairs[:, 0]], signatures[pairs[:, 1]])
     return [(int(pairs[at, 0]), int(pairs[at, 1]), int(symmetries[at])) for at in np.flatnonzero(likely)]

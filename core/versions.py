@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.admission import check_classes, check_splits
 from core.assembly import Report
 from core.auditing import ensure_audit
 from core.datasets import (
@@ -95,9 +94,8 @@ def build_version(request: dict[str, Any], staging: Path, report: Report) -> Dat
         kept, note = _change_pictures(old, change["changes"])
     pictures = [picture for _, picture in kept]
     class_names = sorted({picture.label for picture in pictures})
-    check_classes(pictures, class_names, [])
     counts = count_splits(pictures, class_names)
-    check_splits(counts)
+    _check_version(pictures, class_names, counts)
     _link_files(parent.folder, staging, pictures, report)
     write_manifest(staging / "manifest.csv", pictures)
     _write_signatures(parent, [at for at, _ in kept], staging)
@@ -105,13 +103,13 @@ def build_version(request: dict[str, Any], staging: Path, report: Report) -> Dat
     return replace(
         parent,
         dataset_id="",
-        name=str(request.get("name") or "").strip() or f"{parent.name} · {_title(change)}",
+        name=str(request.get("name") or "").strip() or _title(parent, change),
         class_names=class_names,
         n_images=len(pictures),
         splits=counts,
         skipped=[],
         litter=[],
-        notes=[note, *(parent.notes[:1] if parent.synthetic else [])],
+        notes=[note, *_tell_missing(counts), *(parent.notes[:1] if parent.synthetic else [])],
         fingerprint=compute_fingerprint(pictures),
         split_fingerprints={
             split: compute_fingerprint(picture for picture in pictures if picture.split == split) for split in SPLITS
@@ -120,6 +118,7 @@ def build_version(request: dict[str, Any], staging: Path, report: Report) -> Dat
         seconds=round(time.time() - started, 3),
         source="version",
         parent=parent.dataset_id,
+        root=parent.root or parent.dataset_id,
         note="",
     )
 
@@ -140,19 +139,42 @@ def describe_change(parent: list[Picture], version: list[Picture]) -> dict[str, 
 
 
 def family(dataset: Dataset, datasets: Sequence[Dataset]) -> list[Dataset]:
-    """A data set, the one it comes from in the end, and all versions of that, the oldest first."""
-    by_id = {other.dataset_id: other for other in datasets}
-
-    def root(member: Dataset) -> str:
-        while member.parent in by_id:
-            member = by_id[member.parent]
-        return member.parent or member.dataset_id
-
-    return sorted((other for other in datasets if root(other) == root(dataset)), key=lambda other: other.created)
+    """A data set, the import that it comes from in the end, and all versions of that, the oldest first."""
+    root = dataset.root or dataset.dataset_id
+    members = [other for other in datasets if (other.root or other.dataset_id) == root]
+    return sorted(members, key=lambda other: other.created)
 
 
-def _title(change: dict[str, Any]) -> str:
-    return "grouped split" if change["kind"] == "split" else "changed"
+def _title(parent: Dataset, change: dict[str, Any]) -> str:
+    """The parent's name with a word about the change, in place of the word about the one before."""
+    words = {"split": " · grouped split", "pictures": " · changed"}
+    name = parent.name
+    for word in words.values():
+        name = name.removesuffix(word)
+    return name[:180] + words[change["kind"]]
+
+
+def _check_version(pictures: list[Picture], class_names: list[str], counts: dict[str, dict[str, int]]) -> None:
+    if len(class_names) < 2:
+        left = f"only class {class_names[0]!r}" if class_names else "no picture"
+        raise DatasetError(f"With these marks {left} would be left, and two classes are needed. Unmark some.")
+    for split, by_class in counts.items():
+        if not sum(by_class.values()):
+            raise DatasetError(
+                f"No picture would be left for {split}. There are {len(pictures):,} pictures; those of one group of "
+                "twins or of one patient stay together. Choose other fractions, or add pictures."
+            )
+    for name, n in counts["train"].items():
+        if not n:
+            raise DatasetError(
+                f"Class {name!r} would have no picture in train, so it could not be learned. Its pictures are too few, "
+                "or all of one group of twins or one patient. Add pictures, or leave the class out."
+            )
+
+
+def _tell_missing(counts: dict[str, dict[str, int]]) -> list[str]:
+    missing = [f"{name} in {split}" for split in ("validation", "test") for name, n in counts[split].items() if not n]
+    return [f"There is no picture of {', '.join(missing)}: too few groups of it to divide."] if missing else []
 
 
 def _split_anew(
@@ -195,6 +217,10 @@ def _link_files(parent: Path, staging: Path, pictures: list[Picture], report: Re
         for name in (picture.stored, picture.thumbnail):
             try:
                 os.link(parent / name, staging / name)
+            except FileNotFoundError:
+                raise DatasetError(
+                    f"{name} of the parent is missing: it is damaged, or was deleted meanwhile."
+                ) from None
             except OSError:  # a file system without hard links
                 shutil.copyfile(parent / name, staging / name)
         report("Taking over the pictures", done, len(pictures))

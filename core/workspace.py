@@ -9,14 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from core.datasets import Dataset, read_dataset
+from core.auditing import audit_folder
+from core.datasets import Dataset, note_used_id, read_dataset
 from core.errors import DatasetError, StudioError
-from core.files import is_plain_name, remove_folder
-from core.importing import imports_folder, remove_dead_imports
-from core.jobs import read_status
+from core.files import is_plain_name, read_json, remove_folder
+from core.importing import imports_folder, list_imports, remove_dead_imports
+from core.jobs import is_locked, read_status, request_stop
 from core.runs import delete_run, runs_of
 from core.settings import read_settings
 
+_PATIENCE = 10.0  # seconds in which an audit must have heard that it shall end
 REMAINS_AGE = 3600.0  # seconds after which nobody can still be working on a hidden folder
 
 
@@ -34,7 +36,24 @@ def delete_dataset(dataset_id: str) -> None:
         raise DatasetError(
             f"Data set {dataset.name!r} is needed by {len(needing)} run(s): {names}{more}. Delete those first."
         )
+    _end_work_on(dataset)
+    note_used_id(dataset_id)
     remove_folder(dataset.folder)
+
+
+def _end_work_on(dataset: Dataset) -> None:
+    """Stop an audit of a data set; a version that is being made from it goes first."""
+    for folder in list_imports():
+        request = read_json(folder / "request.json") or {}
+        if request.get("parent") == dataset.dataset_id and read_status(folder).is_alive:
+            raise DatasetError(f"A version of {dataset.name!r} is being made. Wait for its end or cancel it.")
+    audit = audit_folder(dataset)
+    end = time.time() + _PATIENCE
+    while is_locked(audit):
+        request_stop(audit)
+        if time.time() > end:
+            raise DatasetError(f"Data set {dataset.name!r} is being audited. Wait for its end or cancel it.")
+        time.sleep(0.1)
 
 
 def measure_disk(dataset: Dataset) -> tuple[int, int]:

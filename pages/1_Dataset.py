@@ -25,7 +25,7 @@ with shell.page("dataset"):
             if st.button("Delete", key="delete_dataset", icon=":material/delete:"):
                 ask_to_delete(dataset)
     view = selection.choose_section(SECTIONS)
-    making.render_jobs()
+    making.render_jobs(follow=view == "import")
     if view == "import":
         render_import(datasets)
     elif dataset is None:

@@ -43,6 +43,12 @@ def describe_leaks(dataset: Dataset, audit: Audit) -> str:
     return f"{' and '.join(parts)} show a picture that the training or the choice of its best epoch has seen."
 
 
+def describe_patient_leaks(audit: Audit) -> str:
+    """How many scans show patients who were seen before, in one sentence."""
+    scans = count(audit.n_patient_leaks, "scan of validation and test shows", "scans of validation and test show")
+    return f"{scans} a patient of whom other scans were seen before."
+
+
 def _render_missing(dataset: Dataset) -> None:
     folder = audit_folder(dataset)
     status = jobs.read_status(folder) if (folder / "status.json").exists() else None
@@ -85,8 +91,7 @@ def _render_verdict(dataset: Dataset, audit: Audit) -> None:
         )
     elif audit.n_patient_leaks:
         st.warning(
-            f"**Patients on both sides.** {count(audit.n_patient_leaks, 'scan')} of validation and test show patients "
-            "of whom other scans were seen before. A score on them will be too good.",
+            f"**Patients on both sides.** {describe_patient_leaks(audit)} A score on them will be too good.",
             icon=":material/warning:",
         )
     else:

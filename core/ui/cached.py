@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import auditing, datasets, evaluation, exploration, prediction, runs, scans, workspace
+from core import auditing, datasets, evaluation, exploration, prediction, runs, scans, versions, workspace
 from core.audit import Audit, list_pairs
 from core.datasets import Dataset
 from core.evaluation import Predictions
@@ -47,8 +47,13 @@ def score_without_leaks(run: Run) -> dict[str, Any] | None:
 
 
 def disk_use(dataset: Dataset) -> tuple[int, int]:
-    """Bytes of a data set, and what deleting it would free; looked at once a minute."""
+    """Bytes of a data set, and what deleting it would free; looked at every ten minutes."""
     return _disk_use(dataset.dataset_id, dataset.created)
+
+
+def difference(parent: Dataset, version: Dataset) -> dict[str, Any]:
+    """How a version differs from its parent."""
+    return _difference(parent.dataset_id, version.dataset_id)
 
 
 def pixel_statistics(dataset: Dataset) -> Exploration:
@@ -71,7 +76,7 @@ def scan(path: Path) -> np.ndarray:
     return _scan(str(path), _stamp(path))
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
 def _manifest(dataset_id: str, created: float) -> pd.DataFrame:
     dataset = datasets.read_dataset(dataset_id)
     rows = [asdict(picture) | {"thumbnail": picture.thumbnail} for picture in datasets.read_manifest(dataset)]
@@ -83,19 +88,25 @@ def _exploration(dataset_id: str, created: float) -> Exploration:
     return exploration.read_exploration(datasets.read_dataset(dataset_id))
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
 def _audit(dataset_id: str, created: float, stamp: float) -> Audit | None:
     return auditing.read_audit(datasets.read_dataset(dataset_id))
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
 def _twins(dataset_id: str, created: float, stamp: float) -> pd.DataFrame:
     dataset = datasets.read_dataset(dataset_id)
     found = auditing.read_audit(dataset)
     return pd.DataFrame(list_pairs(found, datasets.read_manifest(dataset)) if found else [])
 
 
-@st.cache_data(max_entries=32, ttl=60, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _difference(parent_id: str, version_id: str) -> dict[str, Any]:
+    parent, version = (datasets.read_manifest(datasets.read_dataset(name)) for name in (parent_id, version_id))
+    return versions.describe_change(parent, version)
+
+
+@st.cache_data(max_entries=32, ttl=600, show_spinner=False)
 def _disk_use(dataset_id: str, created: float) -> tuple[int, int]:
     return workspace.measure_disk(datasets.read_dataset(dataset_id))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
@@ -43,6 +45,7 @@ def render_scans(
     if frame.empty:
         st.info("No scan fits this choice.", icon=":material/info:")
         return
+    key = f"{key}_{dataset.dataset_id}"  # ticks and pages of one data set are not those of another
     per_page = _PER_PAGE[zoom]
     n_pages = -(-len(frame) // per_page)
     page = 1
@@ -55,11 +58,8 @@ def render_scans(
         for _, row in rows.iterrows():
             stored = str(row["stored"])
             with st.container(width=_WIDTH[zoom], gap=None):
-                st.image(
-                    str(dataset.folder / str(row["thumbnail"] if zoom == SMALL else stored)),
-                    caption=plain(f"{row[captions]}{marking.describe_mark(draft, stored)}"),
-                    width=_WIDTH[zoom],
-                    alt=f"Scan {row['file']!s}, class {row['label']!s}, split {row['split']}",
+                _render_scan(
+                    dataset.folder, row, _WIDTH[zoom], f"{row[captions]}{marking.describe_mark(draft, stored)}"
                 )
                 if marking.choose_scan(key, stored, str(row["file"])):
                     chosen.append(stored)
@@ -68,6 +68,15 @@ def render_scans(
     st.caption(f"{count(len(frame), 'scan')}, page {page} of {n_pages}. Tick scans to leave them out or correct them.")
     if chosen:
         marking.render_actions(dataset, chosen, key)
+
+
+def _render_scan(folder: Path, row: pd.Series, width: int, caption: str) -> None:
+    path = folder / str(row["thumbnail"] if width == THUMBNAIL else row["stored"])
+    if not path.exists():
+        st.caption(f":material/broken_image: {plain(str(row['file']))} is missing.")
+        return
+    alt = f"Scan {row['file']!s}, class {row['label']!s}, split {row['split']}"
+    st.image(str(path), caption=plain(caption), width=width, alt=alt)
 
 
 def _or_all(label: str | None) -> str:

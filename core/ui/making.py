@@ -19,7 +19,7 @@ _WATCHED = "_imports_watched"  # names of the jobs that this tab has seen under 
 def start(folder: Path) -> None:
     """Run a job that makes a data set, and watch it in this tab."""
     importing.start_import(folder)
-    st.session_state[_WATCHED] = [folder.name]
+    st.session_state.setdefault(_WATCHED, []).append(folder.name)
 
 
 def start_version(parent: Dataset, change: dict[str, Any], name: str = "") -> None:
@@ -28,30 +28,41 @@ def start_version(parent: Dataset, change: dict[str, Any], name: str = "") -> No
     shell.open_page("dataset", dataset=parent.dataset_id, view="versions")
 
 
-def render_jobs() -> None:
-    """Everything under way, polled while there is something."""
-    remove_remains()
+def render_jobs(*, follow: bool) -> None:
+    """Everything under way, polled while there is something.
+
+    Args:
+        follow: open what is made also where this tab did not start it: it may have before a reload.
+    """
+    _remove_remains()
     folders = importing.list_imports()
     is_running = any(jobs.read_status(folder).is_alive for folder in folders)
-    shell.fragment(run_every=0.5 if is_running else None)(_render_jobs)(is_running)
+    shell.fragment(run_every=0.5 if is_running else None)(_render_jobs)(is_running, follow)
 
 
-def _render_jobs(was_running: bool) -> None:
+def _render_jobs(was_running: bool, follow: bool) -> None:
     is_running = False
+    watched: list[str] = st.session_state.setdefault(_WATCHED, [])
     for folder in reversed(importing.list_imports()):
         status = jobs.read_status(folder)
-        watched = st.session_state.get(_WATCHED, [])
         if status.is_alive:
             is_running = True
-            st.session_state[_WATCHED] = [*(set(watched) | {folder.name})]
+            if follow and folder.name not in watched:
+                watched.append(folder.name)
             _render_progress(folder, status)
         elif folder.name in watched and status.state == "finished":
-            st.session_state.pop(_WATCHED)
+            watched.remove(folder.name)
             _open(read_dataset(status.message))
         elif status.state in ("failed", "interrupted", "stopped"):
             _render_failure(folder, status)
     if was_running and not is_running:
         st.rerun()
+
+
+@st.cache_data(ttl=20, show_spinner=False)
+def _remove_remains() -> None:
+    """Not at every rerun of every tab."""
+    remove_remains()
 
 
 def _open(dataset: Dataset) -> None:

@@ -8,9 +8,11 @@ import streamlit as st
 
 from core import drafts
 from core.datasets import Dataset
-from core.ui import making, shell
+from core.ui import cached, making, shell
 from core.ui.text import count, plain
 from core.versions import changed_pictures
+
+_MOST_LINES = 200
 
 
 def describe_mark(draft: dict[str, str], stored: str) -> str:
@@ -39,8 +41,8 @@ def _mark(mark: Callable[[], None], stored: list[str], key: str) -> None:
     """Runs before the page is drawn anew: only then can the boxes be emptied."""
     with shell.showing_errors():
         mark()
-    for name in stored:
-        st.session_state[f"{key}_chosen_{name}"] = False
+        for name in stored:
+            st.session_state[f"{key}_chosen_{name}"] = False
 
 
 def render_draft(dataset: Dataset) -> None:
@@ -64,7 +66,13 @@ def render_draft(dataset: Dataset) -> None:
                 drafts.clear_draft(dataset)
                 st.rerun()
         with st.expander("Which ones"):
-            st.text("\n".join(f"{stored}{describe_mark(draft, stored)}" for stored in list(draft)[:200]))
+            frame = cached.manifest(dataset)
+            files = dict(zip(frame["stored"], frame["file"], strict=True))
+            lines = [
+                f"{files.get(stored, stored)}{describe_mark(draft, stored)}" for stored in list(draft)[:_MOST_LINES]
+            ]
+            more = [f"and {len(draft) - _MOST_LINES:,} more"] if len(draft) > _MOST_LINES else []
+            st.text("\n".join([*lines, *more]))
 
 
 def choose_scan(key: str, stored: str, file: str) -> bool:

@@ -24,7 +24,9 @@ def render_pairs(dataset: Dataset, audit: Audit) -> None:
             return
         frame = cached.twins(dataset)
         choices = [_ALL, _LEAKS, *([_CONFLICTS] if audit.n_label_conflicts else [])]
-        chosen = st.radio("Pairs", choices, key="pairs_shown", horizontal=True, label_visibility="collapsed")
+        chosen = st.radio(
+            "Pairs", choices, key=f"pairs_shown_{dataset.dataset_id}", horizontal=True, label_visibility="collapsed"
+        )
         if chosen == _LEAKS:
             frame = frame[frame["first_split"] != frame["second_split"]]
         elif chosen == _CONFLICTS:
@@ -32,11 +34,13 @@ def render_pairs(dataset: Dataset, audit: Audit) -> None:
         if frame.empty:
             st.caption("No pair fits this choice.")
             return
-        row = _choose_row(frame.head(_MOST_ROWS), len(frame))
+        row = _choose_row(
+            frame.head(_MOST_ROWS), len(frame), f"pairs_table_{dataset.dataset_id}_{choices.index(chosen)}"
+        )
         _render_pair(dataset, row)
 
 
-def _choose_row(frame: pd.DataFrame, n: int) -> pd.Series:
+def _choose_row(frame: pd.DataFrame, n: int, key: str) -> pd.Series:
     one_class = frame["first_label"] == frame["second_label"]
     shown = pd.DataFrame(
         {
@@ -51,7 +55,7 @@ def _choose_row(frame: pd.DataFrame, n: int) -> pd.Series:
     event = st.dataframe(
         shown,
         hide_index=True,
-        key="pairs_table",
+        key=key,
         on_select="rerun",
         selection_mode="single-row",
         height=38 + 35 * min(len(shown), 6),
@@ -59,8 +63,8 @@ def _choose_row(frame: pd.DataFrame, n: int) -> pd.Series:
     )
     more = f" The first {_MOST_ROWS:,} are listed." if n > _MOST_ROWS else ""
     st.caption(
-        f"{count(n, 'pair')}, enough to connect every group of twins.{more} Select a row to see both. Alike: how much "
-        "of one picture's variation the other explains."
+        f"{count(n, 'pair')}: those that were compared, every label conflict, and every leak.{more} Select a row to "
+        "see both. Alike: how much of one picture's variation the other explains."
     )
     rows = event["selection"]["rows"]
     return frame.iloc[rows[0] if rows and rows[0] < len(frame) else 0]
@@ -68,7 +72,9 @@ def _choose_row(frame: pd.DataFrame, n: int) -> pd.Series:
 
 def _render_pair(dataset: Dataset, row: pd.Series) -> None:
     draft = read_draft(dataset)
-    st.markdown(f"**{plain(str(row['differs'])).capitalize()}**, {row['alike']:.2%} alike")
+    key = f"pair_{dataset.dataset_id}"
+    alike = f", {row['alike']:.2%} alike" if pd.notna(row["alike"]) else ""
+    st.markdown(f"**{plain(str(row['differs'])).capitalize()}**{alike}")
     chosen = []
     for side, column in zip(("first", "second"), st.columns(2), strict=True):
         stored = str(row[f"{side}_stored"])
@@ -80,8 +86,8 @@ def _render_pair(dataset: Dataset, row: pd.Series) -> None:
                 alt=f"{side.capitalize()} scan of the pair: {row[side]}",
             )
             st.text(str(row[side]))
-            if st.checkbox(f"Choose the {side} scan", key=f"pair_chosen_{stored}"):
+            if st.checkbox(f"Choose the {side} scan", key=f"{key}_chosen_{stored}"):
                 chosen.append(stored)
     st.caption("Tick one to leave it out or to give it another class.")
     if chosen:
-        marking.render_actions(dataset, chosen, "pair")
+        marking.render_actions(dataset, chosen, key)

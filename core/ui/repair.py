@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.datasets import Dataset, list_datasets
-from core.ui import making, shell
+from core.ui import cached, making, shell
 from core.ui.text import plain
 from core.versions import DEFAULT_FRACTION, DEFAULT_SEED, new_split
 
@@ -21,10 +21,9 @@ def render_repair(dataset: Dataset, title: str = "Mend the split", label: str = 
             "class keeps its share as nearly as they allow. This version stays as it is."
         )
         for version in list_datasets():
-            if version.parent == dataset.dataset_id and version.fingerprint != dataset.fingerprint:
-                shell.link(
-                    "dataset", f"A version is there: {plain(version.name)}", dataset=version.dataset_id, view="audit"
-                )
+            audit = cached.audit(version) if version.parent == dataset.dataset_id else None
+            if audit is not None and not audit.n_leaks and not audit.n_patient_leaks:
+                shell.link("dataset", f"One is there: {plain(version.name)}", dataset=version.dataset_id, view="audit")
                 break
         with st.container(horizontal=True, vertical_alignment="bottom"):
             validation = _choose_fraction("Validation")

@@ -105,8 +105,8 @@ def _render_without_leaks(run: Run) -> None:
                     height="stretch",
                 )
         st.caption(
-            f"{count(n_leaked, 'test scan')} show a picture that stands in train or validation too. The right number "
-            "leaves them out; it says more about new scans."
+            f"{count(n_leaked, 'test scan shows', 'test scans show')} a picture that stands in train or validation "
+            "too. The right number leaves them out; it says more about new scans."
         )
         shell.link("dataset", "Look at the leaks and mend the split", dataset=dataset.dataset_id, view="audit")
 

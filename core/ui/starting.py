@@ -13,9 +13,8 @@ from core.datasets import Dataset
 from core.jobs import read_status
 from core.runs import start_run
 from core.ui import making, selection, shell
-from core.ui.auditing import describe_leaks
+from core.ui.auditing import describe_leaks, describe_patient_leaks
 from core.ui.repair import LABEL
-from core.ui.text import count
 from core.versions import new_split
 
 _PATIENCE = 15.0  # seconds that a start waits for an audit under way
@@ -79,6 +78,5 @@ def _explain(dataset: Dataset, audit: Audit | None) -> None:
         )
     else:
         st.markdown(
-            f"{count(audit.n_patient_leaks, 'scan')} of validation and test show patients of whom other scans are in a "
-            "split that is seen before. **The score will be too good:** it says little about new patients."
+            f"{describe_patient_leaks(audit)} **The score will be too good:** it says little about new patients."
         )

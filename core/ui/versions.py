@@ -5,16 +5,16 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.datasets import Dataset, read_manifest, write_notes
+from core.datasets import Dataset, write_notes
 from core.exporting import zip_bytes
 from core.layouts import SPLITS
 from core.runs import list_runs
 from core.ui import cached, marking, selection, shell
 from core.ui.repair import render_repair
 from core.ui.text import count, moment, plain, size
-from core.versions import describe_change, family
+from core.versions import family
 
-_LARGEST_DOWNLOAD = 500 * 2**20  # bytes that a download may hold in the server's memory
+_LARGEST_DOWNLOAD = 250 * 2**20  # bytes that a download may hold in the server's memory
 _MOST_ROWS = 2_000
 
 
@@ -57,7 +57,11 @@ def _render_family(dataset: Dataset, datasets: list[Dataset]) -> None:
     with st.container(border=True):
         st.subheader("Versions", anchor=False)
         event = st.dataframe(
-            pd.DataFrame(rows), hide_index=True, key="versions_table", on_select="rerun", selection_mode="single-row"
+            pd.DataFrame(rows),
+            hide_index=True,
+            key=f"versions_table_{dataset.dataset_id}",
+            on_select="rerun",
+            selection_mode="single-row",
         )
         st.caption(
             f"{count(len(members), 'version')}. Versions share their pictures on disk; deleting one frees what is of "
@@ -86,7 +90,8 @@ def _render_download(dataset: Dataset) -> None:
         n_bytes = int(cached.manifest(dataset)["bytes"].sum())
         st.caption(
             f"A ZIP of {size(n_bytes)}: pictures in Train, Validation and Test folders, and a labels.csv. It imports "
-            f"again to the same fingerprint ({dataset.fingerprint}). Pixels only, nothing about patients."
+            f"again to the same fingerprint ({dataset.fingerprint}). Pixels only; where patients are known, files get "
+            "numbers for names."
         )
         if n_bytes > _LARGEST_DOWNLOAD:
             st.caption("It is too large for the browser. On the machine of the server:")
@@ -114,7 +119,7 @@ def _render_change(dataset: Dataset, datasets: list[Dataset]) -> None:
         if parent is None:
             st.caption("The parent was deleted, so there is nothing to compare with.")
             return
-        change = describe_change(read_manifest(parent), read_manifest(dataset))
+        change = cached.difference(parent, dataset)
         rows = [
             *[(entry["file"], "left out", "", "") for entry in change["excluded"]],
             *[(entry["file"], "class", entry["from"], entry["to"]) for entry in change["relabelled"]],

@@ -78,7 +78,7 @@ def test_scans_are_marked_saved_and_downloaded(
     expect(boxes.nth(1)).to_be_visible()
     boxes.nth(0).click()
     settle(page)
-    click(page, "gallery_exclude")
+    click(page, "gallery_leaking_exclude")
     expect(page.get_by_text("1 scan marked:")).to_be_visible()
     expect(page.locator("[data-testid=stCheckbox] input:checked")).to_have_count(0)
     assert list(read_draft(dataset)) == [read_manifest(dataset)[0].stored]

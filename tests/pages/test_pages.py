@@ -113,13 +113,13 @@ def test_scans_are_marked_in_the_gallery_and_saved_as_a_version(leaking: Dataset
     stored = [picture.stored for picture in read_manifest(leaking)[:2]]
     app = open_page("pages/1_Dataset.py", "explore")
     for name in stored:
-        app.checkbox(key=f"gallery_chosen_{name}").check().run()
-    app.button(key="gallery_exclude").click().run()
+        app.checkbox(key=f"gallery_leaking_chosen_{name}").check().run()
+    app.button(key="gallery_leaking_exclude").click().run()
     assert not app.exception
     assert "2 scans marked" in words(app)
-    assert not app.checkbox(key=f"gallery_chosen_{stored[0]}").value
-    app.checkbox(key=f"gallery_chosen_{stored[0]}").check().run()
-    app.button(key="gallery_restore").click().run()
+    assert not app.checkbox(key=f"gallery_leaking_chosen_{stored[0]}").value
+    app.checkbox(key=f"gallery_leaking_chosen_{stored[0]}").check().run()
+    app.button(key="gallery_leaking_restore").click().run()
     assert "1 scan marked" in words(app)
     app.text_input(key="draft_name").set_value("Without one")
     app.button(key="save_version").click().run()
@@ -130,9 +130,9 @@ def test_scans_are_marked_in_the_gallery_and_saved_as_a_version(leaking: Dataset
 def test_a_pair_of_twins_can_be_mended(leaking: Dataset) -> None:
     app = open_page("pages/1_Dataset.py", "audit")
     second = next(picture.stored for picture in read_manifest(leaking) if picture.file.endswith("again.jpg"))
-    app.checkbox(key=f"pair_chosen_{second}").check().run()
-    app.selectbox(key="pair_new_class").set_value("Meningioma").run()
-    app.button(key="pair_relabel").click().run()
+    app.checkbox(key=f"pair_leaking_chosen_{second}").check().run()
+    app.selectbox(key="pair_leaking_new_class").set_value("Meningioma").run()
+    app.button(key="pair_leaking_relabel").click().run()
     assert not app.exception
     assert read_draft(leaking) == {second: "Meningioma"}
 
