@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from core.balance import NEEDED, imbalance
 from core.catalog import find_architecture
 from core.datasets import Dataset
 from core.errors import SettingsError
@@ -67,7 +68,11 @@ class RunConfig(BaseModel):
         le=100,
     )
     class_weights: bool = _setting(
-        False, "Training", "Balance classes", "Weighs rare classes more: makes every class count the same in the loss."
+        False,
+        "Training",
+        "Balance classes",
+        "Weighs rare classes more: makes every class count the same in the loss. On by default where the largest class "
+        "has more than 1.5 times as many training pictures as the smallest.",
     )
     seed: int = _setting(
         42,
@@ -176,8 +181,8 @@ def group_of(field: FieldInfo) -> str:
 def default_config(dataset: Dataset, architecture: str) -> RunConfig:
     """Defaults that fit the network and the data set."""
     entry = find_architecture(architecture)
-    counts = [n for n in dataset.splits["train"].values() if n]
-    n_train = sum(counts)
+    counts = dataset.splits["train"]
+    n_train = sum(counts.values())
     return RunConfig(
         dataset_id=dataset.dataset_id,
         architecture=architecture,
@@ -185,8 +190,9 @@ def default_config(dataset: Dataset, architecture: str) -> RunConfig:
         epochs=entry.epochs,
         learning_rate=entry.learning_rate,
         batch_size=32 if n_train >= 500 else 16 if n_train >= 100 else 8,
-        dropout=0.3 if entry.has_backbone else 0.5,
-        class_weights=max(counts) > 1.5 * min(counts),
+        dropout=entry.dropout,
+        class_weights=imbalance(counts) > NEEDED,
+        fine_tune_blocks=entry.fine_tune_blocks,
     )
 
 

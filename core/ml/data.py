@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from core.augmentation import draw_transforms
+from core.balance import weigh_classes
 from core.config import RunConfig
 from core.datasets import Dataset, read_manifest
 from core.files import check_free_space, replacing
@@ -171,7 +172,7 @@ def steps_per_epoch(pixels: Pixels, config: RunConfig) -> int:
 def sample_weights(labels: np.ndarray, n_classes: int) -> np.ndarray:
     """Weight of each class so that all count the same, with mean 1 over the pictures; shape (n_classes,)."""
     counts = np.bincount(labels, minlength=n_classes)
-    return (len(labels) / (np.maximum(counts, 1) * np.count_nonzero(counts))).astype(np.float32)
+    return np.array(list(weigh_classes({str(at): int(n) for at, n in enumerate(counts)}).values()), np.float32)
 
 
 def _apply(change: Callable[..., tf.Tensor]) -> Callable[..., tuple[tf.Tensor, ...]]:

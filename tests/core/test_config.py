@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from core.balance import imbalance, weigh_classes
 from core.catalog import ARCHITECTURES
 from core.config import FIXED, GROUPS, RunConfig, default_config, group_of, make_config, phase_epochs, settings_for
 from core.datasets import Dataset
@@ -26,8 +29,29 @@ def test_defaults_are_valid_and_fit_the_data_set(tiny_dataset: Dataset, architec
     assert make_config(tiny_dataset, architecture, {}) == config
 
 
+def test_classes_are_balanced_by_default_where_the_largest_is_half_as_large_again(tiny_dataset: Dataset) -> None:
+    def default(**counts: int) -> bool:
+        dataset = replace(tiny_dataset, splits=tiny_dataset.splits | {"train": counts})
+        return default_config(dataset, "custom_cnn").class_weights
+
+    assert not default(a=30, b=20)
+    assert default(a=31, b=20)
+    assert not default(a=30, b=0)
+
+
+def test_balanced_classes_count_the_same() -> None:
+    counts = {"a": 60, "b": 20, "c": 0}
+    weights = weigh_classes(counts)
+    assert weights["a"] * 60 == pytest.approx(weights["b"] * 20)
+    assert sum(weights[name] * n for name, n in counts.items()) == pytest.approx(80)
+    assert imbalance(counts) == 3
+    assert imbalance({}) == 1
+
+
 def test_only_settings_that_mean_something_are_offered() -> None:
     assert "fine_tune" not in settings_for("custom_cnn")
+    assert "fine_tune" not in settings_for("compact_cnn")
+    assert "dense_units" not in settings_for("compact_cnn")
     assert "dense_units" not in settings_for("mobilenet_v2")
     assert {"rotation", "zoom", "horizontal_flip"} <= set(settings_for("mobilenet_v2"))
     assert "rescaling" in settings_for("custom_cnn")
