@@ -13,9 +13,11 @@ from keras import layers
 
 from core.catalog import find_architecture
 from core.config import RunConfig
+from core.ml.backbones import BACKBONES, attach_backbone, rescale
 
 POOLED = "pooled_features"
 PROBABILITIES = "probabilities"
+COMPACT_BLOCKS = ((24, 2), (48, 2), (96, 2), (128, 1), (192, 2))  # channels and stride
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +42,35 @@ class Network:
         """The part of the network behind a layer; it shares its layers, so training it trains the network."""
         return keras.Model(self.model.get_layer(name).output, self.model.output)
 
+    def frozen_up_to(self, name: str) -> keras.Model:
+        """The whole network, whose layers up to one see pictures in training as they do in prediction.
+
+        It is what `part_from` learns from cached features: nothing of the frozen part is dropped at random.
+        """
+        inputs = keras.Input(self.model.input_shape[1:], name="pixels")
+        frozen = keras.Model(self.model.input, self.model.get_layer(name).output)
+        return keras.Model(inputs, self.part_from(name)(frozen(inputs, training=False)))
+
     def cut_for(self, n_blocks: int) -> str:
         """Name of the layer below the top n blocks."""
         return self.blocks[max(len(self.blocks) - 1 - n_blocks, 0)]
 
 
-def build_network(config: RunConfig, n_classes: int) -> Network:
-    """Build the network of a run with random weights."""
+def build_network(config: RunConfig, n_classes: int, size: int | None = None) -> Network:
+    """Build the network of a run with random weights.
+
+    Args:
+        size: side of the input, if it is not the catalogue's.
+    """
     keras.utils.set_random_seed(config.seed)
-    return BUILDERS[config.architecture](config, n_classes)
+    size = size or find_architecture(config.architecture).input_size
+    return BUILDERS[config.architecture](config, n_classes, size)
 
 
-def build_custom_cnn(config: RunConfig, n_classes: int) -> Network:
+def build_custom_cnn(config: RunConfig, n_classes: int, size: int) -> Network:
     """Three convolutions of 32, 64 and 128 channels with ReLU and max pooling, a dense layer, dropout, softmax."""
-    size = find_architecture("custom_cnn").input_size
     inputs = keras.Input((size, size, 3), name="pixels")
-    x = _rescale(inputs, config.rescaling)
+    x = rescale(inputs, config.rescaling)
     for depth in (32, 64, 128):
         x = layers.Conv2D(depth, 3, activation="relu", name=f"conv_{depth}")(x)
         x = layers.MaxPooling2D(name=f"pool_{depth}")(x)
@@ -66,64 +81,59 @@ def build_custom_cnn(config: RunConfig, n_classes: int) -> Network:
     return Network(keras.Model(inputs, outputs, name="custom_cnn"), target_layer="conv_128")
 
 
-def build_mobilenet_v2(config: RunConfig, n_classes: int) -> Network:
-    """MobileNetV2 without its top; global average pooling, dropout, softmax."""
-    size = find_architecture("mobilenet_v2").input_size
+def build_compact_cnn(config: RunConfig, n_classes: int, size: int) -> Network:
+    """Convolutions with batch normalisation and ReLU, most halve the picture; global pooling, dropout, softmax."""
     inputs = keras.Input((size, size, 3), name="pixels")
-    backbone = keras.applications.MobileNetV2(
-        input_tensor=_rescale(inputs, "-1..1"), include_top=False, weights=None, alpha=1.0
-    )
-    names = {layer.name for layer in backbone.layers}
-    blocks = ["expanded_conv_project_BN"]
-    for number in range(1, 17):
-        added = f"block_{number}_add"
-        blocks.append(added if added in names else f"block_{number}_project_BN")
-    x = layers.GlobalAveragePooling2D(name=POOLED)(backbone.output)
-    x = layers.Dropout(config.dropout, name="dropout")(x)
-    outputs = layers.Dense(n_classes, activation="softmax", name=PROBABILITIES)(x)
-    model = keras.Model(inputs, outputs, name="mobilenet_v2")
-    return Network(model, target_layer="out_relu", blocks=tuple(blocks))
+    x = rescale(inputs, "-1..1")
+    for number, (depth, stride) in enumerate(COMPACT_BLOCKS, start=1):
+        # No bias: batch normalisation would take it out again.
+        x = layers.Conv2D(depth, 3, strides=stride, padding="same", use_bias=False, name=f"conv_{number}")(x)
+        x = layers.BatchNormalization(name=f"norm_{number}")(x)
+        x = layers.ReLU(name=f"relu_{number}")(x)
+    model = _pooled_head(inputs, x, config, n_classes)
+    return Network(model, target_layer=f"relu_{len(COMPACT_BLOCKS)}")
 
 
-BUILDERS: dict[str, Callable[[RunConfig, int], Network]] = {
+def build_with_backbone(config: RunConfig, n_classes: int, size: int) -> Network:
+    """A backbone of Keras without its top; global average pooling, dropout, softmax."""
+    backbone = BACKBONES[config.architecture]
+    inputs = keras.Input((size, size, 3), name="pixels")
+    model = _pooled_head(inputs, attach_backbone(config.architecture, inputs), config, n_classes)
+    return Network(model, backbone.target_layer, backbone.blocks)
+
+
+BUILDERS: dict[str, Callable[[RunConfig, int, int], Network]] = {
     "custom_cnn": build_custom_cnn,
-    "mobilenet_v2": build_mobilenet_v2,
+    "compact_cnn": build_compact_cnn,
+    **dict.fromkeys(BACKBONES, build_with_backbone),
 }
 
 
-def build_bare_backbone(architecture: str) -> keras.Model:
-    """The backbone as Keras' weight files know it: without our input, range and head."""
-    size = find_architecture(architecture).input_size
-    return BACKBONES[architecture](size)
+def copy_weights(source: keras.Model, target: keras.Model, *, with_head: bool = False) -> tuple[str, ...]:
+    """Copy the weights of layers that have the same name and shapes.
 
-
-def _bare_mobilenet_v2(size: int) -> keras.Model:
-    return keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(size, size, 3), alpha=1.0)
-
-
-BACKBONES: dict[str, Callable[[int], keras.Model]] = {"mobilenet_v2": _bare_mobilenet_v2}
-
-
-def copy_weights(source: keras.Model, target: keras.Model) -> int:
-    """Copy the weights of layers that have the same name and shapes, but for the output layer.
+    Args:
+        with_head: the output layer too.
 
     Returns:
-        How many layers were copied.
+        Names of the layers of `target` whose weights stayed as they were.
     """
-    copied = 0
     by_name = {layer.name: layer for layer in source.layers if layer.weights}
+    missed = []
     for layer in target.layers:
-        other = by_name.get(layer.name)
-        if other is None or layer.name == PROBABILITIES:
-            continue
-        values = other.get_weights()
-        if [value.shape for value in values] == [tuple(weight.shape) for weight in layer.weights]:
+        values = by_name[layer.name].get_weights() if layer.name in by_name else None
+        shapes = [tuple(weight.shape) for weight in layer.weights]
+        if values and (with_head or layer.name != PROBABILITIES) and [value.shape for value in values] == shapes:
             layer.set_weights(values)
-            copied += 1
-    return copied
+        elif shapes:
+            missed.append(layer.name)
+    return tuple(missed)
 
 
-def _rescale(inputs: keras.KerasTensor, scale: str) -> keras.KerasTensor:
-    if scale == "-1..1":
-        return layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(inputs)
-    return layers.Rescaling(1 / 255, name="rescaling")(inputs)
+def _pooled_head(
+    inputs: keras.KerasTensor, features: keras.KerasTensor, config: RunConfig, n_classes: int
+) -> keras.Model:
+    x = layers.GlobalAveragePooling2D(name=POOLED)(features)
+    x = layers.Dropout(config.dropout, name="dropout")(x)
+    outputs = layers.Dense(n_classes, activation="softmax", name=PROBABILITIES)(x)
+    return keras.Model(inputs, outputs, name=config.architecture)

@@ -22,12 +22,19 @@ from core.settings import read_settings
 
 
 def write_results(
-    run: Run, dataset: Dataset, model: keras.Model, kept_epoch: int | None, worker_started: float, job: Job
+    run: Run,
+    dataset: Dataset,
+    model: keras.Model,
+    kept_epoch: int | None,
+    worker_started: float,
+    job: Job,
+    facts: dict[str, Any],
 ) -> None:
     """Score the exported model on validation and test and write what is known of the run.
 
     Args:
         kept_epoch: the epoch whose weights the model has; None if it was stopped before its first epoch ended.
+        facts: what the training knows and the files do not say: entries of metrics.json.
     """
 
     def on_progress(done: int, total: int) -> None:
@@ -51,6 +58,7 @@ def write_results(
         "prediction_ms": measure_milliseconds(load_classifier(run), dataset.folder / first.stored),
         "training_seconds": round(time.time() - worker_started, 3),
         "environment": _environment(),
+        **facts,
     }
     write_json(run.folder / "metrics.json", metrics)
 

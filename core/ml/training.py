@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from core.balance import weigh_classes
 from core.config import RunConfig, phase_epochs
 from core.datasets import Dataset, read_dataset
 from core.jobs import Job
@@ -55,13 +56,14 @@ def train(run: Run, job: Job, worker_started: float) -> str:
     dataset = read_dataset(config.dataset_id)
     job.report("Building the network")
     network = build_network(config, len(dataset.class_names))
-    is_pretrained = load_initial_weights(network, config)
+    initial = load_initial_weights(network, config, dataset.class_names)
+    facts = {"initial_weights": initial.describe(), "class_weights": _class_weights(dataset, config)}
     checkpoint = BestCheckpoint(network.model, run.folder / "best.weights.h5", config.monitor)
     state = "finished"
     cache = run.folder / "cache"
     try:
         pixels = _load(dataset, network, job)
-        phases = _plan(network, is_pretrained, pixels, run, job)
+        phases = _plan(network, initial.is_pretrained, pixels, run, job)
         _fit_phases(network, phases, config, pixels, checkpoint, job, worker_started)
     except StopRequested:
         logger.info("Stopped on request")
@@ -75,8 +77,16 @@ def train(run: Run, job: Job, worker_started: float) -> str:
     kept.model.set_weights(network.model.get_weights())
     export_network(kept, run.folder)
     job.report("Scoring validation and test pictures")
-    write_results(run, dataset, kept.model, checkpoint.epoch, worker_started, job)
+    write_results(run, dataset, kept.model, checkpoint.epoch, worker_started, job, facts)
     return state
+
+
+def _class_weights(dataset: Dataset, config: RunConfig) -> dict[str, float] | None:
+    if not config.class_weights:
+        return None
+    weights = {name: round(value, 4) for name, value in weigh_classes(dataset.splits["train"]).items()}
+    logger.info("Balanced classes: a picture counts %s", ", ".join(f"{n} {w:.2f}" for n, w in weights.items()))
+    return weights
 
 
 def _load(dataset: Dataset, network: Network, job: Job) -> Pixels:
@@ -97,7 +107,9 @@ def _plan(network: Network, is_pretrained: bool, pixels: Pixels, run: Run, job: 
     if views_that_fit(network, names, pixels, config) < 0:
         logger.info("Features would not fit into STUDIO_MAX_CACHE_MB; every epoch runs through the whole backbone")
         batches = PixelBatches(pixels, config)
-        return [Phase(title, network.model, batches, epochs, rate, name) for title, name, epochs, rate in steps]
+        return [
+            Phase(title, network.frozen_up_to(name), batches, epochs, rate, name) for title, name, epochs, rate in steps
+        ]
     features = compute_features(network, names, pixels, config, run.folder / "cache", _reporter(job))
     return [
         Phase(

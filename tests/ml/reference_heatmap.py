@@ -1,10 +1,12 @@
 """Compare our heat maps with Grad-CAM by TensorFlow's GradientTape, in a process of its own.
 
-`python -m tests.ml.reference_heatmap ARCHITECTURE FOLDER` prints the largest difference and the largest value.
+`python -m tests.ml.reference_heatmap FOLDER ARCHITECTURE…` prints JSON: the largest difference of each, and how many of
+its maps show something.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -24,45 +26,42 @@ from core.samples import CLASSES, draw_phantom
 from core.scans import fit_scan
 
 
-def reference(network: Network, pixels: np.ndarray, target: int) -> np.ndarray:
+def reference(network: Network, activation: np.ndarray, target: int) -> np.ndarray:
     """Grad-CAM of the score before softmax, by automatic differentiation."""
     output = network.model.get_layer(PROBABILITIES)
-    parts = keras.Model(network.model.input, network.model.get_layer(network.target_layer).output)
+    tail = keras.Model(network.model.get_layer(network.target_layer).output, output.input)
     with tf.GradientTape() as tape:
-        activation = parts(pixels[None].astype(np.float32), training=False)
-        tape.watch(activation)
-        score = _score(network, activation, output, target)
-    weights = tf.reduce_mean(tape.gradient(score, activation), axis=(1, 2))[0].numpy()
-    heat = np.maximum((activation.numpy()[0] * weights).sum(axis=-1), 0)
-    return heat / heat.max()
+        watched = tf.constant(activation)
+        tape.watch(watched)
+        score = (tf.matmul(tail(watched, training=False), output.kernel) + output.bias)[0, target]
+    weights = tf.reduce_mean(tape.gradient(score, watched), axis=(1, 2))[0].numpy()
+    heat = np.maximum((activation[0] * weights).sum(axis=-1), 0)
+    return heat / (heat.max() or 1)
 
 
-def _score(network: Network, activation: tf.Tensor, output: keras.layers.Layer, target: int) -> tf.Tensor:
-    layer = network.model.get_layer(network.target_layer)
-    tail = keras.Model(layer.output, output.input)
-    features = tail(activation, training=False)
-    return (tf.matmul(features, output.kernel) + output.bias)[0, target]
-
-
-def main(architecture: str, folder: Path) -> None:
-    """Compare for every class on a few phantoms."""
-    config = RunConfig.model_validate({"dataset_id": "d", "architecture": architecture})
-    network = build_network(config, len(CLASSES))
+def compare(network: Network, folder: Path) -> tuple[float, int]:
+    """Compare for every class on two phantoms: largest difference, number of maps that show something."""
     export_network(network, folder)
     classifier = Classifier(folder / "model.onnx", list(CLASSES))
-    difference, highest = 0.0, 0.0
-    for number in range(3):
+    activation = network.model.get_layer(network.target_layer)
+    difference, n_maps = 0.0, 0
+    for number in range(2):
         scan = draw_phantom(number, (1, number))
         explained = classifier.explain(scan)
-        pixels = fit_scan(scan, classifier.size)
-        expected = network.model.predict(pixels[None].astype(np.float32), verbose=0)[0]
-        difference = max(difference, float(np.abs(explained.probabilities - expected).max()))
+        pixels = fit_scan(scan, classifier.size, 3)
+        both = keras.Model(network.model.input, [network.model.output, activation.output])
+        expected, features = both(pixels[None].astype(np.float32), training=False)
+        difference = max(difference, float(np.abs(explained.probabilities - expected[0]).max()))
         for target in range(len(CLASSES)):
             ours = compute_heatmap(explained.activation, explained.channel_weights, target)
-            difference = max(difference, float(np.abs(ours - reference(network, pixels, target)).max()))
-            highest = max(highest, float(ours.max()))
-    sys.stdout.write(f"{difference} {highest}\n")
+            difference = max(difference, float(np.abs(ours - reference(network, features.numpy(), target)).max()))
+            n_maps += int(ours.max() == 1.0)
+    return difference, n_maps
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    folder, *architectures = sys.argv[1:]
+    found = {}
+    for key in architectures:
+        found[key] = compare(build_network(RunConfig(dataset_id="d", architecture=key), len(CLASSES)), Path(folder))
+    sys.stdout.write(json.dumps(found) + "\n")
