@@ -14,12 +14,13 @@ import pytest
 from PIL import Image
 
 from core import jobs
-from core.audit import describe_audit, find_foreign_leaks, find_leaks
+from core.audit import describe_audit, find_foreign_leaks, find_leaks, list_pairs
 from core.auditing import AuditStopped, audit_folder, ensure_audit, read_audit, run_audit, start_audit
-from core.datasets import Dataset
+from core.datasets import Dataset, read_manifest
 from core.errors import DatasetError
 from core.importing import create_import, run_import
 from core.samples import draw_phantom
+from core.workspace import delete_dataset
 from tests.core.test_importing import wait_for
 
 MakeZip = Callable[..., Path]
@@ -252,3 +253,56 @@ def test_damaged_signatures_are_an_error_in_words(leaking: Dataset) -> None:
     status = jobs.read_status(audit_folder(leaking))
     assert status.state == "failed"
     assert "signatures" in (status.error or "")
+
+
+def test_every_conflict_and_every_leak_has_a_row(make_dataset: Callable[[dict[str, bytes]], Dataset]) -> None:
+    same = encode(draw_phantom(0, (31, 9)))
+    names = ("Train/Glioma/x1", "Train/Glioma/x2", "Train/Meningioma/x3", "Test/Glioma/x4", "Test/Glioma/x5")
+    dataset = make_dataset(scans() | {f"{name}.png": same for name in names})
+    audit = run_audit(dataset)
+    rows = [{row["first"], row["second"]} for row in list_pairs(audit, read_manifest(dataset))]
+    assert audit.n_label_conflicts == len(audit.label_conflicts) == 4
+    for other in ("Train/Glioma/x1", "Train/Glioma/x2", "Test/Glioma/x4", "Test/Glioma/x5"):
+        assert {"Train/Meningioma/x3.png", f"{other}.png"} in rows
+    for leaked in ("Test/Glioma/x4.png", "Test/Glioma/x5.png"):
+        assert any(leaked in row and any(file.startswith("Train/") for file in row) for row in rows)
+
+
+def test_a_large_group_with_one_odd_label_is_counted_at_once() -> None:
+    from core.audit import _find_conflicts
+    from core.datasets import Picture
+
+    def picture(at: int) -> Picture:
+        return Picture(f"{at}", f"{at}", "train", "b" if at == 29_999 else "a", 64, 64, False, "PNG", 1, "same")
+
+    n, pairs = _find_conflicts([picture(at) for at in range(30_000)], [list(range(30_000))])
+    assert (n, len(pairs)) == (29_999, 29_999)
+
+
+def test_chance_is_no_shortcut_on_small_sets() -> None:
+    from core.datasets import Picture
+    from core.shortcuts import probe_shortcuts
+
+    rng = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(40):
+        pictures = [
+            Picture(
+                str(at), str(at), "train", "ab"[at % 2], *rng.integers(60, 90, 2).tolist(), False, "PNG", 1, str(at)
+            )
+            for at in range(24)
+        ]
+        signatures = rng.integers(0, 255, (24, 64, 64), np.uint8) // rng.integers(1, 9, (24, 1, 1), np.uint8)
+        alarms += any(entry.is_suspicious for entry in probe_shortcuts(pictures, signatures, np.arange(24)))
+    assert alarms <= 2
+
+
+def test_deleting_a_data_set_ends_its_audit(workspace: Path) -> None:
+    dataset = run_import(create_import(name="Sample", images_per_class=100))
+    folder = start_audit(dataset)
+    wait_for(lambda: jobs.read_status(folder).state != "queued" or not jobs.read_status(folder).is_alive)
+    delete_dataset(dataset.dataset_id)
+    assert not dataset.folder.exists()
+    with pytest.raises(DatasetError, match="deleted meanwhile"):
+        run_audit(dataset)
+    assert not dataset.folder.exists()

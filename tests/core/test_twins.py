@@ -176,3 +176,28 @@ def test_on_the_real_set_no_pair_that_is_exact_under_a_symmetry_is_missed(test_d
         missed += [(a, b) for a, b in zip(*np.nonzero(np.triu(alike, 1)), strict=True) if groups[a] != groups[b]]
     assert missed == []
     assert 350 < len(collect_groups(groups)) < 450
+
+
+def test_twins_are_found_in_a_crowd_of_look_alikes() -> None:
+    source = Image.fromarray(phantom(0))
+    crowd = [np.asarray(source.rotate(angle, Image.Resampling.BICUBIC)) for angle in np.linspace(-5, 5, 40)]
+    mirrored = [as_jpeg(brightened(picture[:, ::-1], 1.1), 80) for picture in crowd]
+    _, groups = search([*crowd, *mirrored])
+    group_of = {at: tuple(group) for group in groups for at in group}
+    assert all(group_of.get(at) == group_of.get(at + 40) != None for at in range(40))  # noqa: E711
+
+
+def test_lines_of_pixels_are_no_twins_but_of_their_copies() -> None:
+    pictures = [np.array([[0, 255]], np.uint8), np.linspace(0, 255, 250).astype(np.uint8)[None], phantom(0)]
+    signatures = np.stack([make_signature(square(picture, 128)) for picture in pictures])
+    comparable = np.array([False, False, True])
+    twins, _ = find_twins(signatures, ["a", "b", "c"], lambda at: square(pictures[at], 128), comparable=comparable)
+    assert twins == []
+
+
+def test_many_equal_signatures_cost_little() -> None:
+    signature = make_signature(square(phantom(0), 128))
+    signatures = np.broadcast_to(signature, (3_000, 64, 64))
+    detail = square(phantom(0), 128)
+    _, groups = find_twins(signatures, [str(at) for at in range(3_000)], lambda at: detail)
+    assert groups.max() == 0

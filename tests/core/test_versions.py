@@ -295,3 +295,75 @@ def test_a_version_of_the_real_set_has_no_leak_and_comes_back_from_its_zip(test_
     path = tmp_path / "version.zip"
     write_zip(version, path)
     assert run_import(create_import(path=path)).fingerprint == version.fingerprint
+
+
+def test_an_id_is_never_given_twice(leaking: Dataset, make_zip: MakeZip) -> None:
+    child = run_import(create_version(leaking, new_split(0.2, 0.2), "Other"))
+    delete_dataset(leaking.dataset_id)
+    again = run_import(create_import(path=make_zip(scans(), "another.zip"), name="Leaking"))
+    assert again.dataset_id == "leaking-2"
+    grandchild = run_import(create_version(child, new_split(0.2, 0.2, 3), "Leaking"))
+    ids = [member.dataset_id for member in family(child, list_datasets())]
+    assert ids == [child.dataset_id, grandchild.dataset_id], "the data set that took the name is no relative"
+
+
+def test_a_family_survives_the_loss_of_its_middle(leaking: Dataset) -> None:
+    child = run_import(create_version(leaking, new_split(0.2, 0.2)))
+    grandchild = run_import(create_version(child, new_split(0.2, 0.2, 3)))
+    assert grandchild.name == "Leaking · grouped split", "names do not grow with the generations"
+    delete_dataset(child.dataset_id)
+    assert [member.dataset_id for member in family(grandchild, list_datasets())] == ["leaking", grandchild.dataset_id]
+
+
+def test_every_split_gets_every_class_where_its_groups_allow() -> None:
+    labels = ["a"] * 30 + ["b"] * 30
+    groups = np.repeat(np.arange(6), 10)  # three patients of ten pictures in each class
+    splits = split_groups(labels, groups, {"validation": 0.15, "test": 0.15}, 0)
+    counts = Counter(zip(labels, splits, strict=True))
+    assert set(counts.values()) == {10}
+    assert len(counts) == 6
+    few = split_groups(["a"] * 3 + ["b"] * 3, np.arange(6), {"validation": 0.15, "test": 0.15}, 0)
+    assert len(Counter(zip(["a"] * 3 + ["b"] * 3, few, strict=True))) == 6
+
+
+def test_a_class_that_cannot_be_divided_is_told(make_zip: MakeZip) -> None:
+    members = scans(8)
+    rows = [f"{file},{'one' if 'Glioma' in file else at}" for at, file in enumerate(members)]
+    table = {"labels.csv": "\n".join(["file,patient", *rows]).encode()}
+    dataset = run_import(create_import(path=make_zip(members | table)))
+    version = run_import(create_version(dataset, new_split(0.2, 0.2)))
+    assert version.splits["train"]["Glioma"] == 24
+    assert any("no picture of Glioma in validation, Glioma in test" in note for note in version.notes)
+
+
+def test_a_mark_on_a_data_set_that_is_gone_makes_no_folder(leaking: Dataset) -> None:
+    delete_dataset(leaking.dataset_id)
+    with pytest.raises(DatasetError, match="deleted meanwhile"):
+        drafts.exclude(leaking, ["images/000001.png"])
+    assert not leaking.folder.exists()
+
+
+def test_a_zip_has_no_name_twice_and_none_that_an_import_sets_aside(make_zip: MakeZip, tmp_path: Path) -> None:
+    members = {f"pictures/{at}.png": encode(draw_phantom(0, (5, at))) for at in range(24)}
+    members |= {
+        "pictures/a.png": encode(draw_phantom(1, (5, 1))),
+        "pictures/a.jpg.png": encode(draw_phantom(1, (5, 2))),
+    }
+    members |= {f"pictures/{n}/a.png": encode(draw_phantom(1, (6, n))) for n in range(6)}
+    members |= {f"pictures/a-{n:06d}.png": encode(draw_phantom(1, (7, n))) for n in range(20, 34)}
+    names = ("__MACOSX", ".git")
+    table = "file,label\n" + "".join(f"{file},{names[at % 2]}\n" for at, file in enumerate(members))
+    first = run_import(create_import(path=make_zip(members | {"labels.csv": table.encode()})))
+    write_zip(first, tmp_path / "out.zip")
+    second = run_import(create_import(path=tmp_path / "out.zip"))
+    assert (second.fingerprint, second.n_images) == (first.fingerprint, len(members))
+
+
+def test_a_zip_says_no_patient_also_not_by_the_names_of_files(make_zip: MakeZip, tmp_path: Path) -> None:
+    members = {
+        f"{name}/MILLER{at}.png": encode(draw_phantom(0, (5, at, ord(name)))) for name in "AB" for at in range(8)
+    }
+    table = "file,patient\n" + "".join(f"{file},{file[2:].split('.')[0]}\n" for file in members)
+    dataset = run_import(create_import(path=make_zip(members | {"labels.csv": table.encode()})))
+    write_zip(dataset, tmp_path / "out.zip")
+    assert b"MILLER" not in (tmp_path / "out.zip").read_bytes()

@@ -127,6 +127,21 @@ def test_scans_are_marked_in_the_gallery_and_saved_as_a_version(leaking: Dataset
     assert (list_datasets()[0].name, list_datasets()[0].n_images) == ("Without one", leaking.n_images - 1)
 
 
+def test_ticks_do_not_go_over_to_another_data_set(leaking: Dataset, make_zip: Callable[..., Path]) -> None:
+    other = run_import(create_import(path=make_zip(scans(8), "other.zip")))
+    stored = read_manifest(leaking)[0].stored
+    app = open_page("pages/1_Dataset.py", "explore", dataset=leaking.dataset_id)
+    app.checkbox(key=f"gallery_leaking_chosen_{stored}").check().run()
+    app.selectbox(key="dataset").set_value(other.dataset_id).run()
+    assert not any(box.value for box in app.checkbox)
+
+
+def test_a_missing_thumbnail_is_told_in_its_place(leaking: Dataset) -> None:
+    picture = read_manifest(leaking)[0]
+    (leaking.folder / picture.thumbnail).unlink()
+    assert "is missing" in words(open_page("pages/1_Dataset.py", "explore"))
+
+
 def test_a_pair_of_twins_can_be_mended(leaking: Dataset) -> None:
     app = open_page("pages/1_Dataset.py", "audit")
     second = next(picture.stored for picture in read_manifest(leaking) if picture.file.endswith("again.jpg"))
