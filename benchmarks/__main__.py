@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import audit
+from benchmarks import audit, importing
 
-_BENCHMARKS = {"audit": audit}
+_BENCHMARKS = {"audit": audit, "import": importing}
 
 
 def main() -> int:

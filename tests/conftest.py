@@ -16,7 +16,7 @@ from PIL import Image
 
 from core import jobs
 from core.config import make_config
-from core.datasets import Dataset
+from core.datasets import Dataset, read_dataset
 from core.importing import create_import, run_import
 from core.runs import Run, read_run
 from core.samples import CLASSES, draw_phantom
@@ -88,6 +88,25 @@ def finished_runs(_trained_home: Path, workspace: Path) -> list[Run]:
 def finished_run(finished_runs: list[Run]) -> Run:
     """A finished run of two epochs."""
     return finished_runs[0]
+
+
+@pytest.fixture(scope="session")
+def _real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace into which the real set was imported, once for all tests."""
+    if TEST_DATA is None:
+        pytest.skip("STUDIO_TEST_DATA is not set")
+    home = tmp_path_factory.mktemp("real")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STUDIO_")}
+    command = [sys.executable, "-m", "core", "import", str(TEST_DATA / "data" / "brain-mri-2443.zip"), "--name", "Real"]
+    subprocess.run(command, cwd=PROJECT, env=environment | {"STUDIO_HOME": str(home)}, check=True, capture_output=True)
+    return home
+
+
+@pytest.fixture
+def real_dataset(_real_home: Path, workspace: Path) -> Dataset:
+    """The real set, imported; it must not be changed, because its files are shared with other tests."""
+    shutil.copytree(_real_home, workspace, dirs_exist_ok=True, copy_function=os.link)
+    return read_dataset("real")
 
 
 @pytest.fixture

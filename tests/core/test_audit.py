@@ -237,8 +237,8 @@ def test_leaks_into_another_data_set_are_found(
     assert len(find_foreign_leaks(other, "train", leaking)) == 8 + 1
 
 
-def test_the_real_set_is_audited(test_data: Path) -> None:
-    dataset = run_import(create_import(path=test_data / "data" / "brain-mri-2443.zip"))
+def test_the_real_set_is_audited(real_dataset: Dataset) -> None:
+    dataset = real_dataset
     audit = run_audit(dataset)
     assert {split: len(found) for split, found in audit.leaks.items()} == {"validation": 149, "test": 86}
     assert audit.n_label_conflicts == 0

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from core import jobs
-from core.datasets import list_datasets, read_dataset, read_manifest
+from core.datasets import Dataset, list_datasets, read_dataset, read_manifest
 from core.errors import DatasetError, StorageError, StudioError
 from core.exploration import read_exploration
 from core.importing import create_import, imports_folder, list_imports, remove_dead_imports, run_import, start_import
@@ -262,8 +262,8 @@ def test_the_sample_is_labelled_synthetic_and_repeatable(workspace: Path) -> Non
     assert first.fingerprint == second.fingerprint
 
 
-def test_the_real_set_is_imported_whole(test_data: Path) -> None:
-    dataset = run_import(create_import(path=test_data / "data" / "brain-mri-2443.zip"))
+def test_the_real_set_is_imported_whole(real_dataset: Dataset) -> None:
+    dataset = real_dataset
     assert [dataset.n_in(split) for split in ("train", "validation", "test")] == [1695, 502, 246]
     assert dataset.skipped == []
     assert json.loads((dataset.folder / "dataset.json").read_text())["n_images"] == 2443

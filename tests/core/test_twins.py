@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.audit import collect_groups
-from core.datasets import read_manifest
-from core.importing import create_import, run_import
+from core.datasets import Dataset, read_manifest
 from core.likeness import SYMMETRIES, compare, compute_invariants, shrink, standardise
 from core.samples import draw_phantom
 from core.signatures import make_signature, read_detail, read_signatures
@@ -161,8 +159,8 @@ def test_connected_things_share_a_number(case: tuple[int, list[tuple[int, int]]]
     assert list(dict.fromkeys(groups)) == list(range(len(set(groups)))), "numbered in the order of appearance"
 
 
-def test_on_the_real_set_no_pair_that_is_exact_under_a_symmetry_is_missed(test_data: Path) -> None:
-    dataset = run_import(create_import(path=test_data / "data" / "brain-mri-2443.zip"))
+def test_on_the_real_set_no_pair_that_is_exact_under_a_symmetry_is_missed(real_dataset: Dataset) -> None:
+    dataset = real_dataset
     signatures = np.asarray(read_signatures(dataset))
     pictures = read_manifest(dataset)
     _, groups = find_twins(

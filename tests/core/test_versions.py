@@ -285,9 +285,10 @@ def test_a_downloaded_zip_imports_again_to_the_same_fingerprint(make_zip: MakeZi
     assert path.read_bytes() == data, "the same pictures give the same bytes"
 
 
-def test_a_version_of_the_real_set_has_no_leak_and_comes_back_from_its_zip(test_data: Path, tmp_path: Path) -> None:
-    dataset = run_import(create_import(path=test_data / "data" / "brain-mri-2443.zip"))
-    version = run_import(create_version(dataset, new_split()))
+def test_a_version_of_the_real_set_has_no_leak_and_comes_back_from_its_zip(
+    real_dataset: Dataset, tmp_path: Path
+) -> None:
+    version = run_import(create_version(real_dataset, new_split()))
     assert run_audit(version).n_leaks == 0
     for name in version.class_names:
         total = sum(version.splits[split][name] for split in version.splits)

@@ -180,10 +180,10 @@ def test_a_start_on_clean_data_does_not_ask(leaking: Dataset, monkeypatch: pytes
 
 @pytest.mark.training
 def test_evaluate_shows_the_score_without_leaks_beside_the_other(finished_run: Run) -> None:
-    app = open_page("pages/3_Evaluate.py", run=finished_run.run_id)
-    assert "not looked at yet" in words(app)
     dataset = dataset_of(finished_run)
     assert dataset is not None
+    shutil.rmtree(audit_folder(dataset))
+    assert "not looked at yet" in words(open_page("pages/3_Evaluate.py", run=finished_run.run_id))
     run_audit(dataset)
     assert "No test scan has a twin" in words(open_page("pages/3_Evaluate.py", run=finished_run.run_id))
     path = audit_folder(dataset) / "result.json"
