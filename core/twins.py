@@ -26,6 +26,7 @@ NEIGHBOURS = 16  # nearest neighbours that are looked at per picture and round,
 MOST_NEIGHBOURS = 64  # and of pictures that have more than those within the radius: slices of volumes, variants
 RADIUS = 0.09  # largest distance of candidates; pictures have length 1
 _MIN_CONTRAST = 2.0  # standard deviation in grey levels below which a picture is blank and has no twins but copies
+_ASKED_AT_ONCE = 4_096  # points of the tree
 _CHUNK = 512  # pairs or pictures that are worked on at a time: memory stays flat
 
 
@@ -71,15 +72,15 @@ def find_twins(
     """
     twins = _find_copies(hashes)
     groups = connect(len(hashes), twins)
-    judged = np.zeros((0, 2), dtype=int)
+    judged = np.zeros(0, dtype=np.int64)
     while True:
         # One picture stands for each group, so that many copies of one do not hide its other neighbours.
         stands_for = np.unique(groups, return_index=True)[1]
         if comparable is not None:
             stands_for = stands_for[comparable[stands_for]]
-        pairs = _without(_find_candidates(stands_for, signatures), judged, len(hashes))
+        pairs = np.setdiff1d(_find_candidates(stands_for, signatures, len(hashes)), judged, assume_unique=True)
         judged = np.concatenate([judged, pairs])
-        found = _judge(pairs, signatures, read_detail, on_progress)
+        found = _judge(pairs, len(hashes), signatures, read_detail, on_progress)
         twins += found
         merged = connect(len(hashes), twins)
         if not found or merged.max(initial=0) == groups.max(initial=0):
@@ -116,12 +117,9 @@ def _find_copies(hashes: list[str]) -> list[Twin]:
     ]
 
 
-def _without(pairs: np.ndarray, judged: np.ndarray, n: int) -> np.ndarray:
-    return pairs[~np.isin(pairs[:, 0] * n + pairs[:, 1], judged[:, 0] * n + judged[:, 1])]
-
-
 def _judge(
     pairs: np.ndarray,
+    n: int,
     signatures: Rows,
     read_detail: Callable[[int], np.ndarray],
     on_progress: Callable[[int, int], None] | None,
@@ -129,15 +127,15 @@ def _judge(
     twins: list[Twin] = []
     with ThreadPoolExecutor(read_settings().n_threads) as pool:
         for done, chunk in _in_chunks(pairs):
-            likely = _align(chunk, signatures)
+            likely = _align(np.stack(np.divmod(chunk, n), axis=1), signatures)
             twins += [twin for twin in pool.map(lambda pair: _verify(pair, read_detail), likely) if twin is not None]
             if on_progress:
                 on_progress(done, len(pairs))
     return twins
 
 
-def _find_candidates(members: np.ndarray, signatures: Rows) -> np.ndarray:
-    """Pairs of neighbours: int (m, 2), each once."""
+def _find_candidates(members: np.ndarray, signatures: Rows, n: int) -> np.ndarray:
+    """Pairs of neighbours, each once, as first · n + second, int64 (m,): one number takes half the memory of two."""
     invariants, contrasts = [], []
     for _, chunk in _in_chunks(members):
         pictures = np.asarray(signatures[chunk])
@@ -145,34 +143,42 @@ def _find_candidates(members: np.ndarray, signatures: Rows) -> np.ndarray:
         contrasts.append(pictures.std(axis=(1, 2), dtype=np.float32))
     clear = np.flatnonzero(np.concatenate(contrasts or [np.zeros(0)]) >= _MIN_CONTRAST)
     if len(clear) < 2:
-        return np.zeros((0, 2), dtype=int)
+        return np.zeros(0, dtype=np.int64)
     points, first, same = np.unique(
         np.concatenate(invariants)[clear].round(6), axis=0, return_index=True, return_inverse=True
     )
-    copies = np.stack([first[same], np.arange(len(clear))], axis=1)  # a tree of equal points would be no tree
-    pairs = np.concatenate([first[_query(points)], copies[copies[:, 0] != copies[:, 1]]])
-    return members[clear][np.unique(np.sort(pairs, axis=1), axis=0)]
+    known = members[clear]
+    copies = (known[first[same]], known)  # a tree of equal points would be no tree
+    keys = [_number(*copies, n)]
+    keys += [_number(known[first[one]], known[first[two]], n) for one, two in _query(points)]
+    return np.unique(np.concatenate(keys))
 
 
-def _query(points: np.ndarray) -> np.ndarray:
-    """Pairs of points within the radius, int (m, 2): of each the nearest, of crowded ones more."""
+def _number(one: np.ndarray, two: np.ndarray, n: int) -> np.ndarray:
+    different = one != two
+    low, high = np.minimum(one, two)[different], np.maximum(one, two)[different]
+    return np.unique(low.astype(np.int64) * n + high)
+
+
+def _query(points: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of points within the radius: of each the nearest, of crowded ones more."""
     from scipy.spatial import KDTree
 
     tree = KDTree(points)
     asked = np.arange(len(points))
-    pairs = [np.zeros((0, 2), dtype=int)]
     for most in (NEIGHBOURS, MOST_NEIGHBOURS):
         k = min(most + 1, len(points))  # the nearest one is the point itself
-        distances, found = tree.query(
-            points[asked], k=range(1, k + 1), distance_upper_bound=RADIUS, workers=read_settings().n_threads
-        )
-        rows, columns = np.nonzero(np.isfinite(distances))
-        pairs.append(np.stack([asked[rows], found[rows, columns]], axis=1))
-        asked = asked[np.isfinite(distances[:, -1])]
+        crowded = []
+        for _, chunk in _in_chunks(asked, _ASKED_AT_ONCE):
+            distances, found = tree.query(
+                points[chunk], k=range(1, k + 1), distance_upper_bound=RADIUS, workers=read_settings().n_threads
+            )
+            rows, columns = np.nonzero(np.isfinite(distances))
+            yield chunk[rows], found[rows, columns]
+            crowded.append(chunk[np.isfinite(distances[:, -1])])
+        asked = np.concatenate(crowded)
         if not len(asked) or k == len(points):
-            break
-    joined = np.concatenate(pairs)
-    return joined[joined[:, 0] != joined[:, 1]]
+            return
 
 
 def _align(pairs: np.ndarray, signatures: Rows) -> list[tuple[int, int, int]]:
@@ -189,7 +195,7 @@ def _verify(pair: tuple[int, int, int], read_detail: Callable[[int], np.ndarray]
     return Twin(first, second, symmetry, 1 - left.everywhere, copied=False, brightness=left.brightness)
 
 
-def _in_chunks(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    for at in range(0, len(values), _CHUNK):
-        chunk = values[at : at + _CHUNK]
+def _in_chunks(values: np.ndarray, size: int = _CHUNK) -> Iterator[tuple[int, np.ndarray]]:
+    for at in range(0, len(values), size):
+        chunk = values[at : at + size]
         yield at + len(chunk), chunk

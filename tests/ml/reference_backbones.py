@@ -1,8 +1,8 @@
 """Hold every backbone against Keras, in a process of its own (TensorFlow takes its time and memory).
 
-`python -m tests.ml.reference_backbones FOLDER` prints JSON: what was seen of each backbone. FOLDER must be that of
-STUDIO_PRETRAINED; weight files are written there. They are of random networks: Keras' own cannot be had offline.
-Networks are built for small pictures, to save time.
+`python -m tests.ml.reference_backbones FOLDER [KEY…]` prints JSON: what was seen of each backbone; the heat maps of
+those that are named, or of all. FOLDER must be that of STUDIO_PRETRAINED; weight files are written there. They are of
+random networks: Keras' own cannot be had offline. Networks are built for small pictures, to save time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -37,8 +38,8 @@ KERAS = {
 }
 
 
-def inspect(key: str, folder: Path) -> dict[str, Any]:
-    """Everything that is worth knowing of a backbone."""
+def inspect(key: str, folder: Path, explained: Collection[str]) -> dict[str, Any]:
+    """Everything that is worth knowing of a backbone; heat maps, which take an export, only where asked for."""
     source = make_reference(key)
     network = build_network(_config(key, "imagenet"), 4, SIZE)
     asked: list[str] = []
@@ -53,7 +54,7 @@ def inspect(key: str, folder: Path) -> dict[str, Any]:
         path = write(source, folder / ARCHITECTURES[key].weights_files[0])
         difference = max(difference, load_and_compare(network, source, _config(key, "imagenet")))
         path.unlink()
-    map_difference, n_maps = compare(network, folder)
+    map_difference, n_maps = compare(network, folder) if key in explained else (None, None)
     return {
         "n_blocks": len(network.blocks) - 1,
         "million_parameters": network.model.count_params() / 1e6,
@@ -112,4 +113,5 @@ def _config(key: str, weights: str) -> RunConfig:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps({key: inspect(key, Path(sys.argv[1])) for key in BACKBONES}) + "\n")
+    maps = sys.argv[2:] or list(BACKBONES)
+    sys.stdout.write(json.dumps({key: inspect(key, Path(sys.argv[1]), maps) for key in BACKBONES}) + "\n")

@@ -16,8 +16,10 @@ def test_every_network_is_described_with_its_size_and_speed(tiny_dataset: Datase
     captions = app.radio(key="architecture").proto.captions
     for entry, caption in zip(ARCHITECTURES.values(), captions, strict=True):
         assert entry.good_for in caption
-        assert f"{entry.parameters:g} M parameters" in caption
-        assert (f"download {entry.download_mb} MB" in caption) == entry.has_backbone
+        assert f"{entry.parameters:g} M parameters, speed {entry.speed:g}×" in caption
+    app.radio(key="architecture").set_value("mobilenet_v2").run()
+    assert ARCHITECTURES["mobilenet_v2"].summary in words(app)
+    assert "ImageNet weights: 9 MB" in words(app)
 
 
 def test_the_weights_of_balanced_classes_are_shown(make_zip: Callable[..., Path]) -> None:
