@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 
 from core.datasets import Dataset, Picture, read_manifest
+from core.leaks import SEEN_BEFORE, find_leaks
 from core.likeness import SYMMETRIES
 from core.quality import are_comparable, find_problems
 from core.shortcuts import Shortcut, probe_shortcuts
-from core.signatures import StackedRows, read_detail, read_signatures
+from core.signatures import read_detail, read_signatures
 from core.twins import Twin, find_twins
 
-# Splits whose pictures training or the choice of the best epoch has seen before a split is scored.
-SEEN_BEFORE = {"validation": ("train",), "test": ("train", "validation")}
 MOST_CONFLICTS = 100_000  # pairs that are listed; their number is always told
 _CHANGED_BRIGHTNESS = 4.0  # grey levels from which a change is worth a word
 
@@ -122,51 +121,6 @@ def audit_dataset(dataset: Dataset, report: Report | None = None) -> Audit:
         shortcuts=probe_shortcuts(pictures, signatures, groups),
         seconds=round(time.perf_counter() - started, 3),
     )
-
-
-def find_leaks(splits: list[str], groups: list[Any]) -> dict[str, list[int]]:
-    """Positions per scored split of pictures with a member of their group in a split that was seen before.
-
-    Args:
-        splits: split of each picture.
-        groups: group of each; "" stands alone.
-    """
-    splits_of: dict[Any, set[str]] = defaultdict(set)
-    for split, group in zip(splits, groups, strict=True):
-        splits_of[group].add(split)
-    return {
-        scored: [
-            at
-            for at, (split, group) in enumerate(zip(splits, groups, strict=True))
-            if split == scored and group != "" and not splits_of[group].isdisjoint(seen)
-        ]
-        for scored, seen in SEEN_BEFORE.items()
-    }
-
-
-def find_foreign_leaks(dataset: Dataset, split: str, trained_on: Dataset) -> list[int]:
-    """Positions of the pictures of a split with a twin in train or validation of another data set.
-
-    Raises:
-        DatasetError: files of one of them are damaged.
-    """
-    asked = [(at, picture) for at, picture in enumerate(read_manifest(dataset)) if picture.split == split]
-    seen = [
-        (at, picture) for at, picture in enumerate(read_manifest(trained_on)) if picture.split in SEEN_BEFORE["test"]
-    ]
-    owners = [(dataset.folder, picture) for _, picture in asked] + [(trained_on.folder, picture) for _, picture in seen]
-    signatures = StackedRows(
-        [(read_signatures(dataset), [at for at, _ in asked]), (read_signatures(trained_on), [at for at, _ in seen])]
-    )
-    pictures = [picture for _, picture in owners]
-    _, groups = find_twins(
-        signatures,
-        [picture.pixels for picture in pictures],
-        lambda at: read_detail(*owners[at]),
-        comparable=are_comparable(pictures),
-    )
-    known = set(groups[len(asked) :].tolist())
-    return [at for (at, _), group in zip(asked, groups.tolist(), strict=False) if group in known]
 
 
 def collect_groups(groups: np.ndarray) -> list[list[int]]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from core.audit import find_foreign_leaks
 from core.auditing import ensure_audit
 from core.datasets import Dataset, Picture, read_dataset, read_manifest
 from core.errors import DatasetError, RunError, SettingsError, StudioError
 from core.files import write_text
 from core.layouts import SPLITS
+from core.leaks import find_foreign_leaks
 from core.metrics import (
     compute_averages,
     compute_confusion_matrix,

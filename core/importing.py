@@ -31,6 +31,7 @@ from core.settings import read_settings
 from core.versions import build_version, check_change
 
 _CHUNK = 2**20
+_REPORT_SECONDS = 0.2
 
 
 class ImportStopped(jobs.JobStopped):
@@ -171,14 +172,19 @@ def _remove_payload(folder: Path) -> None:
 
 
 def _reporter(job: jobs.Job, on_progress: Callable[[int, int], None] | None) -> Report:
-    started = time.time()
+    step, since, last = "", 0.0, 0.0
 
     def report(message: str, done: int, total: int) -> None:
-        if done % 25 and done != total:
+        nonlocal step, since, last
+        now = time.time()
+        if message != step:  # each step has a pace of its own
+            step, since, last = message, now, 0.0
+        if done != total and now - last < _REPORT_SECONDS:
             return
+        last = now
         if job.stop_requested():
             raise ImportStopped("It was cancelled; nothing of it was kept.")
-        left = (time.time() - started) / done * (total - done) if done else None
+        left = (now - since) / done * (total - done) if done else None
         job.report(message, done=done, total=total, seconds_left=left)
         if on_progress:
             on_progress(done, total)

@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from core import jobs
-from core.audit import SEEN_BEFORE, Audit
+from core.audit import Audit
 from core.auditing import audit_folder, start_audit
 from core.datasets import Dataset
+from core.leaks import SEEN_BEFORE
 from core.ui import cached, charts, data_charts, making, marking, shell
 from core.ui.pairs import render_pairs
 from core.ui.repair import render_repair

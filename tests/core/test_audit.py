@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 from core import jobs
-from core.audit import describe_audit, find_foreign_leaks, find_leaks, list_pairs
+from core.audit import describe_audit, list_pairs
 from core.auditing import AuditStopped, audit_folder, ensure_audit, read_audit, run_audit, start_audit
 from core.datasets import Dataset, read_manifest
 from core.errors import DatasetError
 from core.importing import create_import, run_import
+from core.leaks import find_foreign_leaks, find_leaks
 from core.samples import draw_phantom
 from core.workspace import delete_dataset
 from tests.core.test_importing import wait_for
