@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from core import importing, jobs
-from core.datasets import Dataset, read_dataset
+from core.datasets import Dataset, list_datasets
 from core.ui import selection, shell
 from core.ui.text import duration
 from core.workspace import remove_remains
@@ -51,8 +51,11 @@ def _render_jobs(was_running: bool, follow: bool) -> None:
                 watched.append(folder.name)
             _render_progress(folder, status)
         elif folder.name in watched and status.state == "finished":
-            watched.remove(folder.name)
-            _open(read_dataset(status.message))
+            # A rerun that comes in between can cut this one short, so it is repeated until the page has arrived.
+            if st.query_params.get("dataset") == status.message:
+                watched.remove(folder.name)
+            else:
+                _open(status.message)
         elif status.state in ("failed", "interrupted", "stopped"):
             _render_failure(folder, status)
     if was_running and not is_running:
@@ -65,8 +68,11 @@ def _remove_remains() -> None:
     remove_remains()
 
 
-def _open(dataset: Dataset) -> None:
+def _open(dataset_id: str) -> None:
     """Go to what was made: of a version its audit is of interest, of an import what is in it."""
+    dataset = next((dataset for dataset in list_datasets() if dataset.dataset_id == dataset_id), None)
+    if dataset is None:  # deleted already
+        return
     selection.remember("dataset", dataset.dataset_id)
     selection.show_section("audit" if dataset.parent else "explore")
     st.toast("The version is there." if dataset.parent else "The data set is there.", icon=":material/check_circle:")

@@ -47,6 +47,7 @@ def test_leaks_are_found_mended_and_asked_about(open_tab: OpenTab, server: Serve
     expect(page.get_by_text("Label conflicts.")).to_be_visible()
     expect(page.get_by_text("The same pixels", exact=False).first).to_be_visible()
     page.reload()
+    settle(page)
     expect(page.get_by_text("1 of 17 test scans (5.9%)")).to_be_visible()
 
     goto(page, "Train")
@@ -61,7 +62,6 @@ def test_leaks_are_found_mended_and_asked_about(open_tab: OpenTab, server: Serve
     settle(page)
 
     goto(page, "Train")
-    settle(page)
     click(page, "start_training")
     expect(page).to_have_url(re.compile("view=live"))
     assert list_runs()[0].config.dataset_id == version.dataset_id

@@ -47,7 +47,8 @@ def fill_number(page: Page, key: str, value: int) -> None:
 
 
 def goto(page: Page, title: str) -> None:
-    """Follow the sidebar's link."""
+    """Follow the sidebar's link, once it is no longer drawn anew under the click."""
+    settle(page)
     page.locator("[data-testid=stSidebar]").get_by_role("link", name=title, exact=True).click()
     expect(page.locator("h1")).to_have_text(title)
     settle(page)
