@@ -52,10 +52,8 @@ def _render_jobs(was_running: bool, follow: bool) -> None:
             _render_progress(folder, status)
         elif folder.name in watched and status.state == "finished":
             # A rerun that comes in between can cut this one short, so it is repeated until the page has arrived.
-            if st.query_params.get("dataset") == status.message:
+            if not _open(status.message):
                 watched.remove(folder.name)
-            else:
-                _open(status.message)
         elif status.state in ("failed", "interrupted", "stopped"):
             _render_failure(folder, status)
     if was_running and not is_running:
@@ -68,15 +66,18 @@ def _remove_remains() -> None:
     remove_remains()
 
 
-def _open(dataset_id: str) -> None:
-    """Go to what was made: of a version its audit is of interest, of an import what is in it."""
+def _open(dataset_id: str) -> bool:
+    """Go to what was made: of a version its audit is of interest, of an import what is in it. False: it is there."""
     dataset = next((dataset for dataset in list_datasets() if dataset.dataset_id == dataset_id), None)
-    if dataset is None:  # deleted already
-        return
+    view = "audit" if dataset is not None and dataset.parent else "explore"
+    arrived = (st.query_params.get("dataset"), st.query_params.get("view")) == (dataset_id, view)
+    if dataset is None or arrived:  # deleted already, or the page is drawn for it
+        return False
     selection.remember("dataset", dataset.dataset_id)
-    selection.show_section("audit" if dataset.parent else "explore")
+    selection.show_section(view)
     st.toast("The version is there." if dataset.parent else "The data set is there.", icon=":material/check_circle:")
     st.rerun()
+    return True
 
 
 def _render_progress(folder: Path, status: jobs.Status) -> None:
