@@ -16,6 +16,7 @@ from typing import Any
 
 from core.catalog import ARCHITECTURES
 from core.errors import ArchiveError, RunError, ScanError, SettingsError, StorageError, StudioError, storage_errors
+from core.splits import DEFAULT_FRACTION, DEFAULT_SEED
 
 _AUDITED_AT_ONCE = 1_000  # pictures that are audited in a second or two
 _AUDITED_WHILE_WAITING = 20_000  # and in well under a minute
@@ -62,7 +63,7 @@ def _run_import(**request: Any) -> Any:
     from core.workspace import remove_remains
 
     remove_remains()
-    dataset = run_import(create_import(**request), lambda done, total: _say(f"{done} of {total} pictures"))
+    dataset = run_import(create_import(**request), _say_progress)
     for note in dataset.notes:
         _say(f"Note: {note}")
     if dataset.skipped:
@@ -82,7 +83,7 @@ def _audit(options: argparse.Namespace) -> Any:
     from core.datasets import read_dataset
 
     dataset = read_dataset(options.dataset)
-    audit = run_audit(dataset, lambda message, done, total: _say(f"{message}: {done} of {total}"))
+    audit = run_audit(dataset, _say_progress)
     if audit.n_label_conflicts > len(audit.label_conflicts):
         _say(f"Warning: {len(audit.label_conflicts):,} of {audit.n_label_conflicts:,} label conflicts are listed.")
     return describe_audit(dataset, audit)
@@ -95,7 +96,7 @@ def _split(options: argparse.Namespace) -> Any:
 
     change = new_split(options.validation, options.test, options.seed)
     folder = create_version(read_dataset(options.dataset), change, options.name)
-    version = run_import(folder, lambda done, total: _say(f"{done} of {total}"))
+    version = run_import(folder, _say_progress)
     for note in version.notes:
         _say(f"Note: {note}")
     return describe(version)
@@ -279,9 +280,9 @@ def _build_parser() -> argparse.ArgumentParser:
     command.add_argument("dataset")
     command = add("split", _split, "Make a version with a grouped stratified split: twins and patients stay together.")
     command.add_argument("dataset")
-    command.add_argument("--validation", type=float, default=0.15, metavar="F")
-    command.add_argument("--test", type=float, default=0.15, metavar="F")
-    command.add_argument("--seed", type=int, default=42, metavar="N")
+    command.add_argument("--validation", type=float, default=DEFAULT_FRACTION, metavar="F")
+    command.add_argument("--test", type=float, default=DEFAULT_FRACTION, metavar="F")
+    command.add_argument("--seed", type=int, default=DEFAULT_SEED, metavar="N")
     command.add_argument("--name", default="")
     command = add("zip", _export_dataset, "Write a data set as a ZIP that imports again to the same fingerprint.")
     command.add_argument("dataset")
@@ -318,6 +319,10 @@ def _build_parser() -> argparse.ArgumentParser:
 
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=True, default=float))
+
+
+def _say_progress(message: str, done: int, total: int) -> None:
+    _say(f"{message}: {done} of {total}" if total > 1 else message)
 
 
 def _say(line: str) -> None:

@@ -6,7 +6,7 @@ Pictures are decoded once, stripped of everything but pixels, and stored under n
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,13 +18,12 @@ from core.archives import Source, open_source
 from core.datasets import Dataset, Picture, compute_fingerprint, count_splits, write_manifest
 from core.exploration import PixelSums, write_exploration
 from core.findings import find_places
-from core.grouping import Grouped, describe_leaks, group_pictures
+from core.grouping import Grouped, describe_torn_patients, group_pictures
 from core.intake import FIRST, Taken, take_all
+from core.jobs import Report
 from core.layouts import SPLITS
 from core.samples import open_sample
 from core.splits import fill_splits
-
-Report = Callable[[str, int, int], None]
 
 
 def assemble(request: dict[str, Any], staging: Path, report: Report) -> Dataset:
@@ -87,7 +86,7 @@ def _describe(request: dict[str, Any], grouped: Grouped, started: float) -> tupl
         groups=[picture.group for picture in pictures],
     )
     pictures = [replace(picture, split=split) for picture, split in zip(pictures, splits, strict=True)]
-    notes = [*grouped.notes, *notes, *describe_leaks(pictures)]
+    notes = [*grouped.notes, *notes, *describe_torn_patients(pictures)]
     counts = count_splits(pictures, class_names)
     check_splits(counts)
     synthetic = request.get("images_per_class") is not None

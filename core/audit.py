@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, islice, product
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from core.datasets import Dataset, Picture, read_manifest
+from core.jobs import Report
 from core.leaks import SEEN_BEFORE, find_leaks
 from core.likeness import SYMMETRIES
 from core.quality import are_comparable, find_problems
@@ -25,9 +26,8 @@ from core.signatures import read_detail, read_signatures
 from core.twins import Twin, find_twins
 
 MOST_CONFLICTS = 100_000  # pairs that are listed; their number is always told
+_MOST_SOURCES = 20
 _CHANGED_BRIGHTNESS = 4.0  # grey levels from which a change is worth a word
-
-Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,12 +173,13 @@ def list_pairs(audit: Audit, pictures: list[Picture]) -> list[dict[str, Any]]:
 def _find_sources(audit: Audit, pictures: list[Picture]) -> Iterator[tuple[int, int]]:
     """For every leak a pair with a picture that was seen before, a compared one where there is one."""
     compared = {(twin.first, twin.second) for twin in audit.twins}
-    group_of = {at: group for group in audit.groups for at in group}
     for split, found in audit.leaks.items():
-        for at in found:
-            seen = [other for other in group_of.get(at, []) if pictures[other].split in SEEN_BEFORE[split]]
-            pairs = [(min(at, other), max(at, other)) for other in seen[:1000]]
-            if pairs:
+        leaked = set(found)
+        for group in audit.groups:
+            # A few are enough: the first of a group is what its copies were compared with.
+            seen = [other for other in group if pictures[other].split in SEEN_BEFORE[split]][:_MOST_SOURCES]
+            for at in leaked.intersection(group):
+                pairs = [(min(at, other), max(at, other)) for other in seen]
                 yield next((pair for pair in pairs if pair in compared), pairs[0])
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, astuple
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def start_audit(dataset: Dataset) -> Path:
     return folder
 
 
-def ensure_audit(dataset: Dataset, on_progress: Callable[[str, int, int], None] | None = None) -> Audit:
+def ensure_audit(dataset: Dataset, on_progress: jobs.Report | None = None) -> Audit:
     """The stored audit, else one that is made now, in this process.
 
     Raises:
@@ -67,7 +66,7 @@ def ensure_audit(dataset: Dataset, on_progress: Callable[[str, int, int], None] 
     return stored if stored is not None else run_audit(dataset, on_progress)
 
 
-def run_audit(dataset: Dataset, on_progress: Callable[[str, int, int], None] | None = None) -> Audit:
+def run_audit(dataset: Dataset, on_progress: jobs.Report | None = None) -> Audit:
     """Audit a data set in this process, and store the result.
 
     Raises:
@@ -81,15 +80,13 @@ def run_audit(dataset: Dataset, on_progress: Callable[[str, int, int], None] | N
             return stored
         (folder / "stop").unlink(missing_ok=True)  # of an earlier one
         job.update(state="running", started_at=time.time(), message="Starting", error=None, progress={})
+        stopped = AuditStopped("The audit was cancelled. Start it again when you want it.")
         try:
-            audit = audit_dataset(dataset, _reporter(job, on_progress))
-            with storage_errors():
+            with jobs.failing_in_words(job), storage_errors():
+                audit = audit_dataset(dataset, jobs.make_reporter(job, stopped, on_progress))
                 write_json(folder / "result.json", {"format": _FORMAT} | _to_json(audit))
-        except BaseException as error:
+        except BaseException:
             _check_there(dataset)
-            expected = isinstance(error, StudioError)
-            line = str(error) if expected else f"Unexpected error: {type(error).__name__}: {error}"
-            job.end("stopped" if isinstance(error, jobs.JobStopped) else "failed", error=line)
             raise
         job.end("finished")
         return audit
@@ -106,20 +103,6 @@ def _prepare(dataset: Dataset) -> Path:
 def _check_there(dataset: Dataset) -> None:
     if not dataset.folder.is_dir():
         raise DatasetError(f"Data set {dataset.name!r} was deleted meanwhile.") from None
-
-
-def _reporter(job: jobs.Job, on_progress: Callable[[str, int, int], None] | None) -> Callable[[str, int, int], None]:
-    started = time.time()
-
-    def report(message: str, done: int, total: int) -> None:
-        if job.stop_requested():
-            raise AuditStopped("The audit was cancelled. Start it again when you want it.")
-        left = (time.time() - started) / done * (total - done) if done else None
-        job.report(message, done=done, total=total, seconds_left=left)
-        if on_progress:
-            on_progress(message, done, total)
-
-    return report
 
 
 def _to_json(audit: Audit) -> dict[str, object]:

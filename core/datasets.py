@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -134,8 +135,9 @@ def read_used_ids() -> set[str]:
 
 def note_used_id(dataset_id: str) -> None:
     """Keep the id of a data set that is deleted from being given again."""
-    path = read_settings().data / ".used_ids"
-    write_text(path, "\n".join(sorted(read_used_ids() | {dataset_id})) + "\n")
+    # Appended, so that two who delete at once lose nothing; on a full disk deleting goes first.
+    with suppress(OSError), (read_settings().data / ".used_ids").open("a", encoding="utf-8") as file:
+        file.write(f"{dataset_id}\n")
 
 
 def read_manifest(dataset: Dataset) -> list[Picture]:

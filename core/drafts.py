@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from core.datasets import Dataset, read_manifest
 from core.errors import DatasetError, storage_errors
 from core.files import read_json, write_json
 
+_PATIENCE = 10.0  # seconds to wait while somebody else writes
 EXCLUDED = ""  # what a draft says in place of a class
 
 
@@ -82,5 +83,8 @@ def _write(dataset: Dataset, draft: dict[str, str]) -> None:
 def _locked(dataset: Dataset) -> Iterator[None]:
     if not (dataset.folder / "dataset.json").exists():  # a lock would make the folder again
         raise DatasetError(f"Data set {dataset.name!r} was deleted meanwhile. Choose another one.")
-    with storage_errors(), FileLock(dataset.folder / "draft.lock", timeout=10):
-        yield
+    try:
+        with storage_errors(), FileLock(dataset.folder / "draft.lock", timeout=_PATIENCE):
+            yield
+    except Timeout:
+        raise DatasetError("Somebody else is marking scans of this data set just now. Try again in a moment.") from None

@@ -1,8 +1,8 @@
 """A data set as a ZIP that other tools understand, and that imports again to the same fingerprint.
 
 Pictures lie in `Train/CLASS/name.png`, as most tools want them; `labels.csv` says file, label, split and patient group
-exactly, also where a class has a name that no folder can have. Pixels only, as they are
-stored; of patients only numbers.
+exactly, also where a class has a name that no folder can have. Pixels only, as they are stored; of patients only
+numbers.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def group_pictures(
     )
 
 
-def describe_leaks(pictures: list[Picture]) -> list[str]:
+def describe_torn_patients(pictures: list[Picture]) -> list[str]:
     """A sentence where patients stand in more than one split."""
     splits: dict[str, set[str]] = {}
     for picture in pictures:

@@ -34,14 +34,15 @@ def split_groups(labels: list[str], groups: np.ndarray, fractions: dict[str, flo
     Args:
         labels: class of each picture, n of them.
         groups: group of each picture, int (n,).
-        fractions: share of all pictures for "validation" and "test"; the rest is train.
+        fractions: share of the pictures for each split that is wanted beside train, which gets the rest.
 
     Returns:
         The split of each picture.
     """
     rng = np.random.default_rng(seed)
     names, classes = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
-    shares = np.array([1 - sum(fractions.values()), fractions["validation"], fractions["test"]])
+    shares = np.array([fractions.get(split, 0.0) for split in SPLITS])
+    shares[SPLITS.index("train")] = 1 - shares.sum()
     targets = shares[:, None] * np.bincount(classes, minlength=len(names))[None, :]
     missing = targets.copy()
     chosen = np.full(len(labels), -1)
@@ -57,19 +58,36 @@ def split_groups(labels: list[str], groups: np.ndarray, fractions: dict[str, flo
     for label in range(len(names)):
         singles = rng.permutation(np.flatnonzero((classes == label) & (chosen < 0)))
         chosen[singles] = _fill(len(singles), missing[:, label])
-    _fill_empty(chosen, classes, members)
+    _fill_empty(chosen, classes, members, np.flatnonzero(shares))
     return [SPLITS[at] for at in chosen]
 
 
-def _fill_empty(chosen: np.ndarray, classes: np.ndarray, members: list[np.ndarray]) -> None:
-    """Give each split a group of every class that it lacks, the smallest that another split can spare; in place."""
-    for label in range(int(classes.max(initial=-1)) + 1):
-        having = sorted((group for group in members if (classes[group] == label).any()), key=len)
-        for at in range(len(SPLITS)):
-            counts = np.bincount([chosen[group[0]] for group in having], minlength=len(SPLITS))
-            spare = next((group for group in having if counts[chosen[group[0]]] > 1), None)
-            if not counts[at] and spare is not None:
-                chosen[spare] = at
+def _fill_empty(chosen: np.ndarray, classes: np.ndarray, members: list[np.ndarray], wanted: np.ndarray) -> None:
+    """Give each wanted split a group of every class that it lacks, the smallest that can be spared; in place.
+
+    Train comes first and takes any group, because what is not in train cannot be learned; of the others none takes a
+    group whose split would be left without a class.
+    """
+    labels = range(int(classes.max(initial=-1)) + 1)
+    if all(np.isin(wanted, chosen[classes == label]).all() for label in labels):
+        return
+    kinds = [np.unique(classes[group]) for group in members]
+    present = np.zeros((len(SPLITS), len(labels)), dtype=int)  # groups per split and class
+    for group, kind in zip(members, kinds, strict=True):
+        present[chosen[group[0]], kind] += 1
+    order = sorted(range(len(members)), key=lambda at: len(members[at]))
+    train = SPLITS.index("train")
+    for split in sorted(wanted, key=lambda split: split != train):
+        for label in labels:
+            if present[split, label]:
+                continue
+            for at in order:
+                source, kind = chosen[members[at][0]], kinds[at]
+                if label in kind and (split == train or (present[source, kind] > 1).all()):
+                    chosen[members[at]] = split
+                    present[source, kind] -= 1
+                    present[split, kind] += 1
+                    break
 
 
 def _fill(n: int, missing: np.ndarray) -> np.ndarray:

@@ -10,16 +10,13 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import Timeout
-
 from core import jobs
-from core.assembly import Report, assemble
+from core.assembly import assemble
 from core.auditing import run_audit
 from core.datasets import Dataset, read_dataset, read_used_ids
 from core.drafts import forget_changes
@@ -31,7 +28,6 @@ from core.settings import read_settings
 from core.versions import build_version, check_change
 
 _CHUNK = 2**20
-_REPORT_SECONDS = 0.2
 
 
 class ImportStopped(jobs.JobStopped):
@@ -91,7 +87,7 @@ def start_import(folder: Path) -> None:
     jobs.launch("core.importing", folder, "import.log")
 
 
-def run_import(folder: Path, on_progress: Callable[[int, int], None] | None = None) -> Dataset:
+def run_import(folder: Path, on_progress: jobs.Report | None = None) -> Dataset:
     """Run an import job in this process.
 
     Raises:
@@ -100,21 +96,18 @@ def run_import(folder: Path, on_progress: Callable[[int, int], None] | None = No
     request = read_json(folder / "request.json") or {}
     with jobs.hold(folder) as job:
         job.update(state="running", started_at=time.time(), message="Looking through the files")
-        try:
-            with storage_errors():
-                make = build_version if "parent" in request else assemble
-                (folder / "staging").mkdir()
-                dataset = _settle(folder / "staging", make(request, folder / "staging", _reporter(job, on_progress)))
-        except BaseException as error:
-            _remove_payload(folder)
-            expected = isinstance(error, StudioError)
-            line = str(error) if expected else f"Unexpected error: {type(error).__name__}: {error}"
-            job.end("stopped" if isinstance(error, jobs.JobStopped) else "failed", error=line)
-            raise
-        _remove_payload(folder)
+        report = jobs.make_reporter(job, ImportStopped("It was cancelled; nothing of it was kept."), on_progress)
+        with jobs.failing_in_words(job):
+            try:
+                with storage_errors():
+                    make = build_version if "parent" in request else assemble
+                    (folder / "staging").mkdir()
+                    dataset = _settle(folder / "staging", make(request, folder / "staging", report))
+            finally:
+                _remove_payload(folder)  # first of all: on a full disk this makes room for the last word
         job.end("finished", message=dataset.dataset_id)
         if dataset.parent and request["change"]["kind"] == "pictures":
-            with suppress(StudioError, Timeout):  # the version is there; marks that stay do no harm
+            with suppress(StudioError):  # the version is there; marks that stay do no harm
                 forget_changes(read_dataset(dataset.parent), request["change"]["changes"])
         return dataset
 
@@ -169,27 +162,6 @@ def _remove_payload(folder: Path) -> None:
     """Remove all of an import but its status."""
     shutil.rmtree(folder / "staging", ignore_errors=True)
     (folder / "upload.zip").unlink(missing_ok=True)
-
-
-def _reporter(job: jobs.Job, on_progress: Callable[[int, int], None] | None) -> Report:
-    step, since, last = "", 0.0, 0.0
-
-    def report(message: str, done: int, total: int) -> None:
-        nonlocal step, since, last
-        now = time.time()
-        if message != step:  # each step has a pace of its own
-            step, since, last = message, now, 0.0
-        if done != total and now - last < _REPORT_SECONDS:
-            return
-        last = now
-        if job.stop_requested():
-            raise ImportStopped("It was cancelled; nothing of it was kept.")
-        left = (now - since) / done * (total - done) if done else None
-        job.report(message, done=done, total=total, seconds_left=left)
-        if on_progress:
-            on_progress(done, total)
-
-    return report
 
 
 def _settle(staging: Path, dataset: Dataset) -> Dataset:

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from core.errors import StudioError
 from core.files import read_json, write_json
 from core.settings import PROJECT, settings_environment
 
+Report = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+_REPORT_SECONDS = 0.2
 ALIVE = ("queued", "running", "stopping", "paused")
 START_GRACE = 20.0  # seconds in which a started process must have taken its lock
 
@@ -81,6 +83,44 @@ class Job:
     def stop_requested(self) -> bool:
         """Whether somebody asked for the end of the job."""
         return (self.folder / "stop").exists()
+
+
+@contextmanager
+def failing_in_words(job: Job) -> Iterator[None]:
+    """Write the last state of a job whose work raises: stopped or failed, with one line on why; and raise on."""
+    try:
+        yield
+    except BaseException as error:
+        line = str(error) if isinstance(error, StudioError) else f"Unexpected error: {type(error).__name__}: {error}"
+        job.end("stopped" if isinstance(error, JobStopped) else "failed", error=line)
+        raise
+
+
+def make_reporter(job: Job, stopped: JobStopped, on_progress: Report | None = None) -> Report:
+    """A function by which work says how far it is; cheap enough to be called for every picture.
+
+    Args:
+        stopped: what it raises when somebody has asked for the end of the job.
+        on_progress: told the same.
+    """
+    step, since, last = "", 0.0, 0.0
+
+    def report(message: str, done: int, total: int) -> None:
+        nonlocal step, since, last
+        now = time.time()
+        if message != step:  # each step has a pace of its own
+            step, since, last = message, now, 0.0
+        if done != total and now - last < _REPORT_SECONDS:
+            return
+        last = now
+        if job.stop_requested():
+            raise stopped
+        left = (now - since) / done * (total - done) if done else None
+        job.report(message, done=done, total=total, seconds_left=left)
+        if on_progress:
+            on_progress(message, done, total)
+
+    return report
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.assembly import Report
 from core.auditing import ensure_audit
 from core.datasets import (
     Dataset,
@@ -29,12 +28,11 @@ from core.drafts import EXCLUDED
 from core.errors import DatasetError, SettingsError
 from core.exploration import PixelSums, measure_file, read_sums, write_exploration
 from core.groups import join_groups, split_groups
+from core.jobs import Report
 from core.layouts import SPLITS
 from core.signatures import FILE as SIGNATURES
 from core.signatures import read_signatures
-
-DEFAULT_FRACTION = 0.15
-DEFAULT_SEED = 42
+from core.splits import DEFAULT_FRACTION, DEFAULT_SEED
 
 
 def new_split(

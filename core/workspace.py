@@ -37,8 +37,8 @@ def delete_dataset(dataset_id: str) -> None:
             f"Data set {dataset.name!r} is needed by {len(needing)} run(s): {names}{more}. Delete those first."
         )
     _end_work_on(dataset)
-    note_used_id(dataset_id)
     remove_folder(dataset.folder)
+    note_used_id(dataset_id)
 
 
 def _end_work_on(dataset: Dataset) -> None:

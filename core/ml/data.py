@@ -18,10 +18,10 @@ from core.balance import weigh_classes
 from core.config import RunConfig
 from core.datasets import Dataset, read_manifest
 from core.files import check_free_space, replacing
+from core.jobs import Report
 from core.scans import fit_scan, load_scan
 from core.settings import read_settings
 
-Report = Callable[[str, int, int], None]  # message, done, total
 _ORDER, _AUGMENTATION, _VIEW = 1, 2, 3  # separate streams of random numbers
 
 

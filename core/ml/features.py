@@ -13,8 +13,9 @@ import tensorflow as tf
 from core.augmentation import draw_transforms
 from core.config import RunConfig
 from core.files import check_free_space
+from core.jobs import Report
 from core.ml.architectures import Network
-from core.ml.data import Pixels, Report, warp_images
+from core.ml.data import Pixels, warp_images
 from core.ml.export import export_onnx
 from core.prediction import open_session
 from core.settings import read_settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -75,6 +76,7 @@ def render_draft(dataset: Dataset) -> None:
             st.text("\n".join([*lines, *more]))
 
 
-def choose_scan(key: str, stored: str, file: str) -> bool:
-    """A box below a scan; says whether it is ticked."""
-    return st.checkbox(f"Choose {plain(file)}", key=f"{key}_chosen_{stored}", label_visibility="collapsed")
+def choose_scan(key: str, stored: str, label: str, *, is_labelled: bool = False) -> bool:
+    """A box below a scan; says whether it is ticked. Its label can be for screen readers only."""
+    visibility: Literal["visible", "collapsed"] = "visible" if is_labelled else "collapsed"
+    return st.checkbox(f"Choose {plain(label)}", key=f"{key}_chosen_{stored}", label_visibility=visibility)

@@ -86,7 +86,7 @@ def _render_pair(dataset: Dataset, row: pd.Series) -> None:
                 alt=f"{side.capitalize()} scan of the pair: {row[side]}",
             )
             st.text(str(row[side]))
-            if st.checkbox(f"Choose the {side} scan", key=f"{key}_chosen_{stored}"):
+            if marking.choose_scan(key, stored, f"the {side} scan", is_labelled=True):
                 chosen.append(stored)
     st.caption("Tick one to leave it out or to give it another class.")
     if chosen:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.splits import choose_groups, choose_stratified, fill_splits
+from core.groups import split_groups
+from core.splits import fill_splits
 
 
 def test_missing_splits_are_cut_from_train_with_a_note_and_the_seed() -> None:
@@ -31,15 +32,29 @@ def test_nothing_is_made_where_all_three_are_there() -> None:
     assert notes == []
 
 
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.floats(0.05, 0.5), st.integers(0, 2**31 - 1))
-def test_every_class_gives_its_share_and_keeps_some(sizes: list[int], fraction: float, seed: int) -> None:
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    chosen = choose_stratified(labels, fraction, seed)
-    assert len(set(chosen.tolist())) == len(chosen)
-    assert np.array_equal(chosen, choose_stratified(labels, fraction, seed))
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=5),
+    st.floats(0.05, 0.45),
+    st.floats(0.05, 0.45),
+    st.integers(0, 2**31 - 1),
+)
+def test_every_class_gives_its_share_and_keeps_some(
+    sizes: list[int], validation: float, test: float, seed: int
+) -> None:
+    labels = [str(label) for label, size in enumerate(sizes) for _ in range(size)]
+    fractions = {"validation": validation, "test": test}
+    splits = split_groups(labels, np.arange(len(labels)), fractions, seed)
+    assert splits == split_groups(labels, np.arange(len(labels)), fractions, seed)
     for label, size in enumerate(sizes):
-        n = int((labels[chosen] == label).sum())
-        assert n == min(max(round(size * fraction), 1), size - 1)
+        found = [split for split, name in zip(splits, labels, strict=True) if name == str(label)]
+        assert found.count("train") > 0
+        if size >= 3:
+            assert {"train", "validation", "test"} == set(found), "no split lacks a class that can be divided"
+        for split, fraction in fractions.items():
+            # Within a picture of its share, but for the one that a split without any is given or gives.
+            assert abs(found.count(split) - size * fraction) <= 1 + (
+                size * min(1 - validation - test, *fractions.values()) < 1
+            )
 
 
 def test_groups_stay_whole_in_the_splits_that_are_made() -> None:
@@ -61,16 +76,15 @@ def test_a_picture_without_a_split_goes_where_its_group_is() -> None:
 groups_of_pictures = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=60)
 
 
-@given(groups_of_pictures, st.floats(0.05, 0.5), st.integers(0, 2**31 - 1))
+@given(groups_of_pictures, st.floats(0.05, 0.4), st.integers(0, 2**31 - 1))
 def test_whole_groups_are_chosen_and_every_class_keeps_some(
     pictures: list[tuple[int, int]], fraction: float, seed: int
 ) -> None:
     labels, groups = np.array(pictures).T
-    chosen = choose_groups(labels, groups, fraction, seed)
-    assert np.array_equal(chosen, choose_groups(labels, groups, fraction, seed))
-    rest = np.setdiff1d(np.arange(len(labels)), chosen)
-    assert not set(groups[chosen]) & set(groups[rest])
-    assert set(labels[rest]) == set(labels)
+    splits = np.array(split_groups(labels.astype(str).tolist(), groups, {"validation": fraction}, seed))
+    assert set(splits) <= {"train", "validation"}
+    assert set(labels[splits == "train"]) == set(labels)
+    assert not set(groups[splits == "validation"]) & set(groups[splits == "train"])
 
 
 @given(groups_of_pictures)
