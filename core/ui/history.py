@@ -66,9 +66,7 @@ def _render_actions(chosen: list[Run]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(chosen) == 1:
             if st.button("Open", key="open_run", type="primary", icon=":material/open_in_new:"):
-                selection.remember("run", chosen[0].run_id)
-                selection.show_section("live")
-                st.rerun()
+                selection.go_to("live", run=chosen[0].run_id)
             if chosen[0].has_scores:
                 shell.link("evaluate", "Evaluate", run=chosen[0].run_id)
                 shell.link("predict", "Predict", run=chosen[0].run_id)

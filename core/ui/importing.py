@@ -164,6 +164,4 @@ def _render_list(datasets: list[Dataset]) -> None:
         rows = event["selection"]["rows"]
         st.caption(f"{count(len(datasets), 'data set')}. Select a row to open it.")
         if rows:
-            selection.remember("dataset", datasets[rows[0]].dataset_id)
-            selection.show_section("explore")
-            st.rerun()
+            selection.go_to("explore", dataset=datasets[rows[0]].dataset_id)

@@ -52,10 +52,8 @@ def _render_head(run: Run) -> None:
                 stop_run(run.run_id)
                 st.rerun()
         elif st.button("Use these settings again", key="train_again", icon=":material/replay:"):
-            selection.remember("dataset", run.config.dataset_id)
             forms.take_over_settings(run.config)
-            selection.show_section("configure", default="configure")
-            st.rerun()
+            selection.go_to("configure", default="configure", dataset=run.config.dataset_id)
 
 
 def _render_outcome(run: Run) -> None:

@@ -51,9 +51,7 @@ def _render_jobs(was_running: bool, follow: bool) -> None:
                 watched.append(folder.name)
             _render_progress(folder, status)
         elif folder.name in watched and status.state == "finished":
-            # A rerun that comes in between can cut this one short, so it is repeated until the page has arrived.
-            if not _open(status.message):
-                watched.remove(folder.name)
+            _open(folder.name, status.message)
         elif status.state in ("failed", "interrupted", "stopped"):
             _render_failure(folder, status)
     if was_running and not is_running:
@@ -66,18 +64,15 @@ def _remove_remains() -> None:
     remove_remains()
 
 
-def _open(dataset_id: str) -> bool:
-    """Go to what was made: of a version its audit is of interest, of an import what is in it. False: it is there."""
+def _open(job: str, dataset_id: str) -> None:
+    """Go to what was made: of a version its audit is of interest, of an import what is in it."""
     dataset = next((dataset for dataset in list_datasets() if dataset.dataset_id == dataset_id), None)
-    view = "audit" if dataset is not None and dataset.parent else "explore"
-    arrived = (st.query_params.get("dataset"), st.query_params.get("view")) == (dataset_id, view)
-    if dataset is None or arrived:  # deleted already, or the page is drawn for it
-        return False
-    selection.remember("dataset", dataset.dataset_id)
-    selection.show_section(view)
-    st.toast("The version is there." if dataset.parent else "The data set is there.", icon=":material/check_circle:")
-    st.rerun()
-    return True
+    is_version = dataset is not None and dataset.parent
+    st.toast("The version is there." if is_version else "The data set is there.", icon=":material/check_circle:")
+    st.session_state[_WATCHED].remove(job)
+    if dataset is None:  # deleted already
+        return
+    selection.go_to("audit" if dataset.parent else "explore", dataset=dataset_id)
 
 
 def _render_progress(folder: Path, status: jobs.Status) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import streamlit as st
 from streamlit_option_menu import option_menu
@@ -28,6 +29,8 @@ _OF_ONE_PAGE = (
     "_decoded",
     "_predicted",
 )
+_MOVE = "_move"  # the last move of ours: address before, address after, when
+_MOVE_SECONDS = 2.0  # the longest that the browser takes to hear of a new address
 _ECHO_SECONDS = 5.0  # the longest that the menu takes to answer a resync
 PAGE = "_page"  # key of the page that was drawn last in this tab
 
@@ -149,14 +152,45 @@ def remember(kind: str, chosen: str) -> None:
         st.query_params[kind] = chosen
 
 
-def enter_page(page: str) -> bool:
-    """Note which page is drawn; says whether it was another one before."""
-    entered = st.session_state.get(PAGE) != page
-    st.session_state[PAGE] = page
-    if entered:
-        for key in _OF_ONE_PAGE:
+def go_to(view: str, *, default: str = "", **chosen: str) -> NoReturn:
+    """Show a section of this page with a data set or run chosen (`dataset=`, `run=`), at once."""
+    before = _address()
+    after = before | {kind: [identity] for kind, identity in chosen.items()} | {"view": [view]}
+    if view == default:
+        del after["view"]
+    # Written down first: a rerun that cuts in while the address is changed would lose the move.
+    st.session_state[_MOVE] = (before, after, time.time())
+    for kind, identity in chosen.items():
+        st.session_state[f"_chosen_{kind}"] = identity
+    st.query_params.from_dict(after)
+    st.rerun()
+    raise AssertionError("a rerun does not come back")
+
+
+def enter_page(page: str) -> None:
+    """Note which page is drawn, and forget what belongs to another one."""
+    if st.session_state.get(PAGE) != page:
+        for key in (*_OF_ONE_PAGE, _MOVE):
             st.session_state.pop(key, None)
-    return entered
+    st.session_state[PAGE] = page
+    _redo_move()
+
+
+def _redo_move() -> None:
+    """Go again where we have just gone, if a rerun brings the address from before.
+
+    The browser asks for reruns of its own (a menu that is drawn anew, a timer), and one that it has sent before our new
+    address arrived would draw the old section under the new address, and nothing would mend that.
+    """
+    before, after, when = st.session_state.get(_MOVE, (None, None, 0.0))
+    if time.time() - when > _MOVE_SECONDS:
+        st.session_state.pop(_MOVE, None)
+    elif _address() == before:
+        st.query_params.from_dict(after)
+
+
+def _address() -> dict[str, list[str]]:
+    return {key: st.query_params.get_all(key) for key in st.query_params}
 
 
 def _choose(kind: str, ids: list[str], label: str, title: Callable[[str], str]) -> str:

@@ -31,9 +31,7 @@ def start_or_ask(dataset: Dataset, config: RunConfig, name: str) -> None:
 
 def _start(dataset: Dataset, config: RunConfig, name: str) -> None:
     run = start_run(dataset, config, name)
-    selection.remember("run", run.run_id)
-    selection.show_section("live")
-    st.rerun()
+    selection.go_to("live", run=run.run_id)
 
 
 def _wait_for_audit(dataset: Dataset) -> Audit | None:
