@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from core.balance import imbalance
 from core.datasets import Dataset, Picture, read_manifest
 from core.jobs import Report
 from core.leaks import SEEN_BEFORE, find_leaks
@@ -104,7 +105,6 @@ def audit_dataset(dataset: Dataset, report: Report | None = None) -> Audit:
     members = collect_groups(groups)
     n_conflicts, conflicts = _find_conflicts(pictures, members)
     patients = [picture.group for picture in pictures]
-    train = [n for n in dataset.splits["train"].values() if n]
     return Audit(
         fingerprint=dataset.fingerprint,
         n_images=len(pictures),
@@ -117,7 +117,7 @@ def audit_dataset(dataset: Dataset, report: Report | None = None) -> Audit:
         n_patients=len(set(patients) - {""}),
         patient_leaks=find_leaks([picture.split for picture in pictures], patients),
         quality=sorted(quality),
-        imbalance=max(train) / min(train) if train else 1.0,
+        imbalance=imbalance(dataset.splits["train"]),
         shortcuts=probe_shortcuts(pictures, signatures, groups),
         seconds=round(time.perf_counter() - started, 3),
     )

@@ -8,6 +8,7 @@ import streamlit as st
 from core import jobs
 from core.audit import Audit
 from core.auditing import audit_folder, start_audit
+from core.balance import NEEDED
 from core.datasets import Dataset
 from core.leaks import SEEN_BEFORE
 from core.ui import cached, charts, data_charts, making, marking, shell
@@ -197,9 +198,9 @@ def _render_balance(dataset: Dataset, audit: Audit) -> None:
             f"In train, {plain(largest)} has {audit.imbalance:.1f} times as many scans as {plain(smallest)} "
             f"({train[largest]:,} and {train[smallest]:,})."
             + (
-                " Turn on balanced classes in the settings of a training, and look at each class's recall rather than "
-                "at the accuracy."
-                if audit.imbalance > 3
+                " A training weighs rare classes more unless you turn that off; look at each class's recall rather "
+                "than at the accuracy."
+                if audit.imbalance > NEEDED
                 else " That is balanced enough."
             )
         )
