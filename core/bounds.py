@@ -12,7 +12,7 @@ import io
 import time
 
 from core.errors import ScanError
-from core.settings import read_settings
+from core.settings import read_limit
 
 _MAX_PIECES = 300_000  # a file of more tags or blocks than this would become more objects than there is memory
 _PIXELS_PER_SECOND = 50_000_000  # a slow core needs about a second for a pass over this many
@@ -25,7 +25,7 @@ class ClockedBytes(io.BytesIO):
         super().__init__(data)
         self._name = name
         self._n_pieces = 0
-        self._seconds = read_settings().max_decode_seconds
+        self._seconds = read_limit("max_decode_seconds")
         self._end = time.monotonic() + self._seconds
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -51,7 +51,7 @@ def check_size(width: int, height: int, name: str) -> None:
     Raises:
         ScanError: no pixels, or more than the limit.
     """
-    limit = read_settings().max_pixels
+    limit = read_limit("max_pixels")
     if width < 1 or height < 1:
         raise ScanError(f"{name} has no pixels ({width}×{height}). Export it again.")
     if width * height > limit:
@@ -66,7 +66,7 @@ def check_frames(n_frames: int, frame: int, name: str) -> None:
     Raises:
         ScanError: too many frames, or `frame` (an index from 0) is not one of them.
     """
-    limit = read_settings().max_frames
+    limit = read_limit("max_frames")
     if n_frames > limit:
         raise ScanError(f"{name} has more than {limit} frames; no more are read (STUDIO_MAX_FRAMES). Split the file.")
     if not 0 <= frame < n_frames:
@@ -83,7 +83,7 @@ def check_memory(n_bytes: float, name: str) -> None:
     Raises:
         ScanError: it is more than the limit.
     """
-    limit = read_settings().max_decode_mb
+    limit = read_limit("max_decode_mb")
     if n_bytes > limit * 2**20:
         raise ScanError(
             f"{name} would take about {n_bytes / 2**20:.0f} MB of memory to decode; at most {limit} MB are used "
@@ -102,7 +102,7 @@ def check_work(n_pixels: int, n_passes: int, name: str) -> None:
     Raises:
         ScanError: it is more than fits.
     """
-    seconds = read_settings().max_decode_seconds
+    seconds = read_limit("max_decode_seconds")
     if n_pixels * n_passes > seconds * _PIXELS_PER_SECOND:
         raise ScanError(
             f"{name} needs {n_passes} passes over {n_pixels:,} pixels, which is more than fits into {seconds} s "

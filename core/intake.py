@@ -52,6 +52,7 @@ def take_all(
         StorageError: the disk is full. What cannot be read or decoded is only skipped.
     """
     n_threads = read_settings().n_threads
+    _keep_freed_memory()
     with ThreadPoolExecutor(n_threads) as pool:
         pending: deque[Future[Taken | Skipped]] = deque()
         for number, (entry, place) in enumerate(places, start=1):
@@ -82,7 +83,8 @@ def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path
     stored = f"images/{number:06d}.{'jpg' if stripped else 'png'}"
     encoded = stripped or _to_png(scan.pixels)
     (staging / stored).write_bytes(encoded)
-    grey = scan.pixels if scan.pixels.ndim == 2 else np.asarray(Image.fromarray(scan.pixels).convert("L"))
+    image = Image.fromarray(scan.pixels)
+    grey = scan.pixels if scan.pixels.ndim == 2 else np.asarray(image.convert("L"))
     picture = Picture(
         file=place.path,
         stored=stored,
@@ -95,8 +97,17 @@ def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path
         bytes=len(encoded),
         pixels=_hash_pixels(scan),
     )
-    _write_thumbnail(scan.pixels, staging / picture.thumbnail)
+    _write_thumbnail(image, staging / picture.thumbnail)
     return Taken(picture, PixelSums.of(grey), place.patient or getattr(scan, "patient", None))
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep up to 32 MB of freed memory per thread, which every picture else gives back and asks for anew.
+
+    It keeps twice the largest block that was ever freed. The one here is never touched, so it takes no memory; other
+    systems take no notice. Fresh pages took about a quarter of the time of an import.
+    """
+    bytearray(2**24)
 
 
 def _decode(data: bytes, name: str, frame: str) -> Scan:
@@ -112,12 +123,15 @@ def _to_png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _write_thumbnail(pixels: np.ndarray, path: Path) -> None:
-    image = Image.fromarray(pixels)
+def _write_thumbnail(image: Image.Image, path: Path) -> None:
+    """Write a small JPEG of a picture, which is changed by it."""
     image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    image.save(path, "JPEG", quality=90)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    path.write_bytes(buffer.getvalue())
 
 
 def _hash_pixels(scan: Scan) -> str:
-    shape = repr(scan.pixels.shape).encode()
-    return hashlib.blake2b(shape + scan.pixels.tobytes(), digest_size=16).hexdigest()
+    state = hashlib.blake2b(repr(scan.pixels.shape).encode(), digest_size=16)
+    state.update(np.ascontiguousarray(scan.pixels).data)
+    return state.hexdigest()

@@ -18,7 +18,7 @@ from core.bounds import ClockedBytes, check_frames, check_memory, check_size, ch
 from core.errors import ScanError
 from core.intensities import to_uint8
 from core.jpegs import count_scans
-from core.settings import read_settings
+from core.settings import read_limit
 from core.tiffs import count_pages
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit is checked from the header, before anything is decoded
@@ -82,7 +82,7 @@ def _open(data: bytes, name: str) -> Any:
 
 def _count_frames(image: Any, data: bytes, name: str, frame: int) -> int:
     if image.format == "TIFF":
-        n_frames = count_pages(data, read_settings().max_frames)
+        n_frames = count_pages(data, read_limit("max_frames"))
     else:
         n_frames = int(getattr(image, "n_frames", 1))
     check_frames(n_frames, frame, name)

@@ -85,6 +85,17 @@ def read_settings() -> Settings:
     return Settings(**values)
 
 
+def read_limit(setting: str) -> int:
+    """Read one number of the environment: for checks of every picture, where reading all settings costs more than they.
+
+    Raises:
+        SettingsError: it is not a whole number of at least 0.
+    """
+    name = variable_name(setting)
+    text = os.environ.get(name, "").strip()
+    return _number(name, text) if text else int(getattr(Settings, setting))
+
+
 def variable_name(setting: str) -> str:
     """Environment variable of a setting: `max_pixels` -> `STUDIO_MAX_PIXELS`."""
     return f"STUDIO_{setting.upper()}"

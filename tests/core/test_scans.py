@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.errors import ScanError
 from core.jpegs import strip_jpeg
-from core.scans import decode_scan, fit_scan, load_scan
+from core.scans import decode_scan, drop_grey_channels, fit_scan, load_scan
 from tests.conftest import grey_ramp
 from tests.pictures import dicom, encoded
 
@@ -56,6 +56,18 @@ def test_a_value_that_is_not_a_number_is_refused() -> None:
 def test_a_colour_picture_keeps_its_channels() -> None:
     colour = np.stack([grey_ramp(), 255 - grey_ramp(), grey_ramp()], axis=2)
     assert np.array_equal(decode_scan(encoded(colour, "PNG"), "scan.png").pixels, colour)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (300, 5)])
+def test_one_value_in_one_channel_makes_a_picture_colour(shape: tuple[int, int]) -> None:
+    grey = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    pixels = np.repeat(grey[:, :, None], 3, axis=2)
+    assert np.array_equal(drop_grey_channels(pixels), grey)
+    for row, column in {(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 2)}:
+        for channel in range(3):
+            coloured = pixels.copy()
+            coloured[row, column, channel] += 1
+            assert drop_grey_channels(coloured) is coloured
 
 
 def test_exif_rotation_is_honoured() -> None:
