@@ -105,7 +105,7 @@ def _keep_freed_memory() -> None:
     """Let glibc keep up to 32 MB of freed memory per thread, which every picture else gives back and asks for anew.
 
     It keeps twice the largest block that was ever freed. The one here is never touched, so it takes no memory; other
-    systems take no notice. Fresh pages took about a quarter of the time of an import.
+    systems take no notice. Fresh pages took up to a third of the time of an import.
     """
     bytearray(2**24)
 
