@@ -118,13 +118,48 @@ def _export_dataset(options: argparse.Namespace) -> Any:
 def _train(options: argparse.Namespace) -> Any:
     from core.config import make_config
     from core.datasets import read_dataset
-    from core.runs import describe_run, start_run
+    from core.runs import start_run
 
     dataset = read_dataset(options.dataset)
     config = make_config(dataset, options.architecture, _changes(options))
     run = start_run(dataset, config, options.name)
     _warn_of_leaks(dataset, may_wait=options.wait)
-    if not options.wait:
+    return _follow(run, options.wait)
+
+
+def _repeat(options: argparse.Namespace) -> Any:
+    from core.runs import read_run, repeat_run
+
+    result = _follow(repeat_run(options.run), options.wait)
+    return result | {"repeats": read_run(result["run_id"]).metrics.get("repeats")}
+
+
+def _estimate(options: argparse.Namespace) -> Any:
+    from core.config import make_config
+    from core.datasets import read_dataset
+    from core.estimate import estimate_run
+    from core.trials import ensure_trial
+
+    dataset = read_dataset(options.dataset)
+    config = make_config(dataset, options.architecture, _changes(options))
+    trial = ensure_trial(config, _say_progress)
+    if trial is None:
+        raise RunError("The dry run did not come to its end, so there is no estimate. Start the training without one.")
+    estimate = estimate_run(dataset, config, trial)
+    return {
+        "seconds": round(estimate.seconds, 1),
+        "steps": {name: round(seconds, 1) for name, seconds in estimate.steps.items()},
+        "memory_mb": estimate.memory_mb,
+        "number_format": trial.number_format,
+        "images_per_second": trial.formats,
+    }
+
+
+def _follow(run: Any, wait: bool) -> dict[str, Any]:
+    """The run as it was started, or, after waiting for its end, with its scores."""
+    from core.runs import describe_run
+
+    if not wait:
         return {"run_id": run.run_id, "state": run.state}
     ended = _wait(run.run_id)
     if ended.state in ("failed", "interrupted"):
@@ -288,15 +323,25 @@ def _build_parser() -> argparse.ArgumentParser:
     command.add_argument("dataset")
     command.add_argument("--output", default="", metavar="PATH")
 
+    def add_settings(command: argparse.ArgumentParser) -> None:
+        command.add_argument("dataset")
+        command.add_argument("--architecture", required=True, help=" | ".join(ARCHITECTURES))
+        command.add_argument("--epochs", type=int, help="total over all phases")
+        command.add_argument("--seed", type=int)
+        command.add_argument("--weights", help="imagenet | random | the id of an earlier run")
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of a run")
+
+    add_settings(add("estimate", _estimate, "Time and memory of a training, from a dry run of a few batches."))
     command = add("train", _train, "Train a classifier.")
-    command.add_argument("dataset")
-    command.add_argument("--architecture", required=True, help=" | ".join(ARCHITECTURES))
+    add_settings(command)
     command.add_argument("--name", default="", help="name of the run")
-    command.add_argument("--epochs", type=int, help="total over all phases")
-    command.add_argument("--seed", type=int)
-    command.add_argument("--weights", help="imagenet | random | the id of an earlier run")
-    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of a run")
     command.add_argument("--wait", action="store_true", help="wait for the end and print the scores")
+
+    command = add("repeat", _repeat, "Train again with the same settings, data, number format and threads.")
+    command.add_argument("run")
+    command.add_argument(
+        "--wait", action="store_true", help="wait, and tell whether the weights are the same bit for bit"
+    )
 
     add("runs", _runs, "List the runs.")
     command = add("stop", _stop, "Stop a run after its current batch; its best model is kept.")

@@ -67,12 +67,35 @@ class RunConfig(BaseModel):
         ge=0,
         le=100,
     )
+    label_smoothing: float = _setting(
+        0.1,
+        "Training",
+        "Label smoothing",
+        "Share of the target that is spread over all classes: keeps the network from being too sure of itself.",
+        ge=0,
+        le=0.5,
+    )
+    weight_decay: float = _setting(
+        0.0,
+        "Training",
+        "Weight decay",
+        "Pulls the weights towards zero in every step (AdamW); 0 is plain Adam.",
+        ge=0,
+        le=0.5,
+    )
     class_weights: bool = _setting(
         False,
         "Training",
         "Balance classes",
         "Weighs rare classes more: makes every class count the same in the loss. On by default where the largest class "
         "has more than 1.5 times as many training pictures as the smallest.",
+    )
+    number_format: Literal["auto", "float32", "mixed_bfloat16"] = _setting(
+        "auto",
+        "Training",
+        "Number format",
+        "How numbers are kept while training. auto: the faster one, measured once on this machine for each "
+        "architecture. The saved and scored model is float32 always.",
     )
     seed: int = _setting(
         42,
@@ -159,6 +182,17 @@ class RunConfig(BaseModel):
     zoom: float = _setting(
         0.1, "Augmentation", "Zoom (fraction)", "Largest change of size; 0.1 is ±10 %.", ge=0, le=0.5
     )
+    shift: float = _setting(
+        0.05,
+        "Augmentation",
+        "Shift (fraction)",
+        "Largest shift in both directions, as a part of the width.",
+        ge=0,
+        le=0.5,
+    )
+    brightness: float = _setting(
+        0.0, "Augmentation", "Brightness (fraction)", "Largest change of contrast and brightness.", ge=0, le=0.5
+    )
     horizontal_flip: bool = _setting(True, "Augmentation", "Mirror left and right", "Mirrors half of the pictures.")
 
 
@@ -218,14 +252,6 @@ def parse_config(values: dict[str, Any]) -> RunConfig:
         raise SettingsError(_explain(error)) from None
     find_architecture(config.architecture)
     return config
-
-
-def phase_epochs(config: RunConfig) -> tuple[int, int]:
-    """Epochs for the head and for fine-tuning of a network with a frozen backbone."""
-    if not config.fine_tune or config.epochs < 2:
-        return config.epochs, 0
-    head = min(config.head_epochs, config.epochs // 2)
-    return head, config.epochs - head
 
 
 def _extra(field: FieldInfo) -> dict[str, Any]:

@@ -65,6 +65,32 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+@contextmanager
+def staging_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder`; on a clean exit it gets that name, whole and durable, or not at all.
+
+    If another process has made the same one meanwhile, that one stays: it is for things that come out the same.
+
+    Raises:
+        StorageError: the disk is full or may not be written.
+    """
+    staging = folder.with_name(f".new-{folder.name}-{os.getpid()}-{threading.get_ident()}")
+    with storage_errors():
+        try:
+            staging.mkdir(parents=True)
+            yield staging
+            for file in staging.iterdir():
+                _sync(file)
+            try:
+                staging.rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+            sync_folder(folder.parent)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
 def remove_folder(folder: Path) -> None:
     """Delete a folder so that nobody sees it half deleted: renamed out of sight first."""
     trash = folder.with_name(f".trash-{folder.name}-{os.getpid()}")

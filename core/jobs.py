@@ -12,10 +12,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -116,7 +117,8 @@ def make_reporter(job: Job, stopped: JobStopped, on_progress: Report | None = No
         if job.stop_requested():
             raise stopped
         left = (now - since) / done * (total - done) if done else None
-        job.report(message, done=done, total=total, seconds_left=left)
+        speed = done / (now - since) if done and now > since else None
+        job.report(message, done=done, total=total, seconds_left=left, per_second=speed)
         if on_progress:
             on_progress(message, done, total)
 
@@ -152,8 +154,12 @@ def write_queued(folder: Path) -> None:
     write_json(folder / "status.json", asdict(Status(queued_at=now, updated=now)))
 
 
-def launch(module: str, folder: Path, log: str) -> None:
-    """Start `python -m module folder` in a session of its own; it outlives us, and no pipe stays open."""
+def launch(module: str, folder: Path, log: str, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Start `python -m module folder` in a session of its own; it outlives us, and no pipe stays open.
+
+    Args:
+        environment: variables that it gets besides ours.
+    """
     own_session: dict[str, Any] = (
         {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined,unused-ignore]
         if os.name == "nt"
@@ -163,7 +169,7 @@ def launch(module: str, folder: Path, log: str) -> None:
         subprocess.Popen(
             [sys.executable, "-m", module, str(folder)],
             cwd=PROJECT,
-            env=settings_environment(),
+            env=settings_environment() | dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -20,10 +20,14 @@ from core.datasets import Dataset, read_dataset
 from core.errors import RunError, SettingsError, StudioError, storage_errors
 from core.files import is_plain_name, read_json, remove_folder, slug, write_json
 from core.history import read_history
-from core.settings import read_settings
+from core.settings import read_settings, variable_name
 from core.weights import require_imagenet_weights
 
 LOG = "train.log"
+
+
+class RunStopped(jobs.JobStopped):
+    """Somebody asked for the end of a run."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,12 @@ class Run:
     status: jobs.Status
     name: str
     metrics: dict[str, Any] = field(default_factory=dict)
+    repeat_of: str | None = None
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What it was trained with: versions, threads, number format, data fingerprint. Written when it begins."""
+        return read_json(self.folder / "environment.json") or {}
 
     @property
     def state(self) -> str:
@@ -64,8 +74,11 @@ class Run:
         return None if value is None else float(value)
 
 
-def create_run(dataset: Dataset, config: RunConfig, name: str = "") -> Run:
+def create_run(dataset: Dataset, config: RunConfig, name: str = "", repeat_of: str | None = None) -> Run:
     """Make the folder of a run and check that it can start at all.
+
+    Args:
+        repeat_of: the run whose settings these are, if it shall come out the same.
 
     Raises:
         StudioError: weights are missing, or the source run of `weights` is not there.
@@ -76,7 +89,7 @@ def create_run(dataset: Dataset, config: RunConfig, name: str = "") -> Run:
     staging = models / f".new-{run_id}"
     with storage_errors():
         staging.mkdir(parents=True)
-        write_json(staging / "config.json", config.model_dump() | {"continued": []})
+        write_json(staging / "config.json", config.model_dump() | {"continued": [], "repeat_of": repeat_of})
         title = name.strip() or f"{find_architecture(config.architecture).title} on {dataset.name}"
         write_json(staging / "notes.json", {"name": title, "note": "", "star": False})
         write_json(staging / "labels.json", {"class_names": dataset.class_names})
@@ -90,6 +103,34 @@ def start_run(dataset: Dataset, config: RunConfig, name: str = "") -> Run:
     run = create_run(dataset, config, name)
     jobs.launch("core.ml.train", run.folder, LOG)
     return run
+
+
+def repeat_run(run_id: str) -> Run:
+    """Start a run again with the same settings, data, number format and number of threads.
+
+    Raises:
+        RunError: its data set is gone or another one now, or it was trained from a run that is gone.
+    """
+    source = read_run(run_id)
+    dataset = dataset_of(source)
+    trained_on = source.environment.get("dataset_fingerprint")
+    if dataset is None or (trained_on and trained_on != dataset.fingerprint):
+        raise RunError(
+            f"Run {run_id!r} cannot be repeated: its data set {source.config.dataset_id!r} is not here any more. "
+            "Import the same archive again under that name, then repeat it."
+        )
+    run = create_run(dataset, source.config, f"{source.name} (repeated)", repeat_of=run_id)
+    threads = source.environment.get("threads")
+    jobs.launch("core.ml.train", run.folder, LOG, {variable_name("threads"): str(threads)} if threads else {})
+    return run
+
+
+def freeze_config(run: Run, config: RunConfig) -> Run:
+    """Write what a run's worker has decided when it began, such as the number format, into its settings."""
+    if config != run.config:
+        stored = read_json(run.folder / "config.json") or {}
+        write_json(run.folder / "config.json", stored | config.model_dump())
+    return read_run(run.run_id)
 
 
 def check_weights(config: RunConfig) -> None:
@@ -270,4 +311,5 @@ def _read(folder: Path) -> Run | None:
         status=jobs.read_status(folder),
         name=str(notes.get("name") or folder.name),
         metrics=read_json(folder / "metrics.json") or {},
+        repeat_of=stored.get("repeat_of"),
     )

@@ -41,7 +41,10 @@ class Settings:
     )
     max_decode_seconds: int = field(default=30, metadata={"help": "longest time to decode one file"})
     max_cache_mb: int = field(
-        default=4_096, metadata={"help": "most disk for cached backbone features of one run while it trains"}
+        default=4_096, metadata={"help": "most disk for `cache/`: backbone features that runs share"}
+    )
+    auto_trials: int = field(
+        default=1, metadata={"help": "1: a network's speed is measured when it is first needed; 0: only when asked"}
     )
     threads: int = field(
         default=0, metadata={"help": "threads for training and prediction; 0 = as many as there are cores"}
@@ -56,6 +59,11 @@ class Settings:
     def models(self) -> Path:
         """Folder of the runs."""
         return self.home / "models"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what can be made again."""
+        return self.home / "cache"
 
     @property
     def n_threads(self) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.auditing import audit_folder
+from core.cache import cache_folders
 from core.datasets import Dataset, note_used_id, read_dataset
 from core.errors import DatasetError, StudioError
 from core.files import is_plain_name, read_json, remove_folder
@@ -89,10 +90,8 @@ def remove_remains() -> None:
     """Clear what killed processes left behind: half imports, folders on their way in or out."""
     remove_dead_imports()
     settings = read_settings()
-    for cache in settings.models.glob("*/cache"):
-        if not read_status(cache.parent).is_alive:
-            shutil.rmtree(cache, ignore_errors=True)
-    for folder in (settings.data, imports_folder(), settings.models):
+    folders = (settings.data, *settings.data.glob("*/cache"), imports_folder(), settings.models, *cache_folders())
+    for folder in folders:
         for remains in [*folder.glob(".trash-*"), *folder.glob(".new-*")]:
             with suppress(FileNotFoundError):  # its owner was faster
                 if time.time() - remains.stat().st_mtime > REMAINS_AGE:

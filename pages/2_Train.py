@@ -5,6 +5,7 @@ import streamlit as st
 from core.datasets import list_datasets
 from core.runs import list_runs
 from core.ui import forms, selection, shell, starting
+from core.ui.estimating import render_estimate
 from core.ui.history import render_history
 from core.ui.live import render_live
 
@@ -39,6 +40,8 @@ def render_configure() -> None:
             disabled=weights is None,
         ):
             starting.start_or_ask(dataset, config, name)
+        if weights is not None:
+            render_estimate(dataset, config)
     forms.render_preview(dataset, config)
 
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from core.blocks import POOLED, PROBABILITIES
 from core.catalog import find_architecture
 from core.config import RunConfig
 from core.ml.backbones import BACKBONES, attach_backbone, rescale
 
-POOLED = "pooled_features"
-PROBABILITIES = "probabilities"
 COMPACT_BLOCKS = ((24, 2), (48, 2), (96, 2), (128, 1), (192, 2))  # channels and stride
 
 
@@ -27,44 +26,46 @@ class Network:
     Attributes:
         model: pixels (n, size, size, 3) to probabilities (n, n_classes).
         target_layer: name of the last convolution's activation, for heat maps.
-        blocks: names of the outputs of the backbone's blocks, bottom to top; empty without a backbone.
     """
 
     model: keras.Model
     target_layer: str
-    blocks: tuple[str, ...] = ()
 
     def outputs_at(self, *names: str) -> keras.Model:
         """The part of the network from the input to some layers."""
         return keras.Model(self.model.input, [self.model.get_layer(name).output for name in names])
 
-    def part_from(self, name: str) -> keras.Model:
-        """The part of the network behind a layer; it shares its layers, so training it trains the network."""
-        return keras.Model(self.model.get_layer(name).output, self.model.output)
+    def part_for(self, cut: str | None) -> keras.Model:
+        """The part of the network behind a cut, or all of it; it shares layers, so training it trains the network."""
+        return self.model if cut is None else keras.Model(self.model.get_layer(cut).output, self.model.output)
 
     def frozen_up_to(self, name: str) -> keras.Model:
         """The whole network, whose layers up to one see pictures in training as they do in prediction.
 
-        It is what `part_from` learns from cached features: nothing of the frozen part is dropped at random.
+        It is what `part_for` learns from cached features: nothing of the frozen part is dropped at random.
         """
         inputs = keras.Input(self.model.input_shape[1:], name="pixels")
         frozen = keras.Model(self.model.input, self.model.get_layer(name).output)
-        return keras.Model(inputs, self.part_from(name)(frozen(inputs, training=False)))
-
-    def cut_for(self, n_blocks: int) -> str:
-        """Name of the layer below the top n blocks."""
-        return self.blocks[max(len(self.blocks) - 1 - n_blocks, 0)]
+        return keras.Model(inputs, self.part_for(name)(frozen(inputs, training=False)))
 
 
-def build_network(config: RunConfig, n_classes: int, size: int | None = None) -> Network:
+def build_network(
+    config: RunConfig, n_classes: int, size: int | None = None, number_format: str = "float32"
+) -> Network:
     """Build the network of a run with random weights.
 
     Args:
         size: side of the input, if it is not the catalogue's.
+        number_format: of its computations, "float32" or "mixed_bfloat16"; weights and probabilities are float32 always.
     """
     keras.utils.set_random_seed(config.seed)
     size = size or find_architecture(config.architecture).input_size
-    return BUILDERS[config.architecture](config, n_classes, size)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(number_format)
+    try:
+        return BUILDERS[config.architecture](config, n_classes, size)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def build_custom_cnn(config: RunConfig, n_classes: int, size: int) -> Network:
@@ -77,7 +78,7 @@ def build_custom_cnn(config: RunConfig, n_classes: int, size: int) -> Network:
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(config.dense_units, activation="relu", name="dense")(x)
     x = layers.Dropout(config.dropout, name="dropout")(x)
-    outputs = layers.Dense(n_classes, activation="softmax", name=PROBABILITIES)(x)
+    outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name=PROBABILITIES)(x)
     return Network(keras.Model(inputs, outputs, name="custom_cnn"), target_layer="conv_128")
 
 
@@ -99,7 +100,7 @@ def build_with_backbone(config: RunConfig, n_classes: int, size: int) -> Network
     backbone = BACKBONES[config.architecture]
     inputs = keras.Input((size, size, 3), name="pixels")
     model = _pooled_head(inputs, attach_backbone(config.architecture, inputs), config, n_classes)
-    return Network(model, backbone.target_layer, backbone.blocks)
+    return Network(model, backbone.target_layer)
 
 
 BUILDERS: dict[str, Callable[[RunConfig, int, int], Network]] = {
@@ -135,5 +136,5 @@ def _pooled_head(
 ) -> keras.Model:
     x = layers.GlobalAveragePooling2D(name=POOLED)(features)
     x = layers.Dropout(config.dropout, name="dropout")(x)
-    outputs = layers.Dense(n_classes, activation="softmax", name=PROBABILITIES)(x)
+    outputs = layers.Dense(n_classes, activation="softmax", dtype="float32", name=PROBABILITIES)(x)
     return keras.Model(inputs, outputs, name=config.architecture)

@@ -11,18 +11,16 @@ from typing import Any
 
 import keras
 
+from core.config import RunConfig
 from core.curves import Epoch, score_of
 from core.errors import RunError
 from core.files import replacing
 from core.history import append_epoch
 from core.jobs import Job
+from core.runs import RunStopped
 
 logger = logging.getLogger(__name__)
 REPORT_EVERY = 0.5  # seconds between two writes of the progress
-
-
-class StopRequested(Exception):
-    """Raised after the current batch when somebody asked for the end of the run."""
 
 
 class StopOnRequest(keras.callbacks.Callback):
@@ -35,12 +33,12 @@ class StopOnRequest(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Look at the flag."""
         if self._job.stop_requested():
-            raise StopRequested
+            raise RunStopped
 
     def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Look at the flag."""
         if self._job.stop_requested():
-            raise StopRequested
+            raise RunStopped
 
 
 class BestCheckpoint(keras.callbacks.Callback):
@@ -92,39 +90,40 @@ class PhasePatience(keras.callbacks.Callback):
 
 
 class RunRecorder(keras.callbacks.Callback):
-    """Records batches (as progress) and epochs (as rows of history.csv) into the run folder.
+    """Records batches (as progress) and epochs (as rows of history.csv) into the run folder, over all phases.
 
     Args:
-        phase: name of the phase.
-        last_epoch: number of the phase's last epoch.
-        batch_size: to give the speed in images per second.
         n_images: training pictures of an epoch.
         worker_started: time from which `elapsed` counts.
-        more_to_come: whether another phase follows, so that the time left is only that of this phase.
     """
 
     def __init__(
         self,
         job: Job,
-        *,
-        phase: str,
-        last_epoch: int,
-        total_epochs: int,
-        batch_size: int,
+        config: RunConfig,
         n_images: int,
         worker_started: float,
-        more_to_come: bool,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
-        self._job, self._clock = job, clock
-        self._phase, self._last_epoch, self._total = phase, last_epoch, total_epochs
-        self._batch_size, self._n_images = batch_size, n_images
-        self._batches = -(-n_images // batch_size)
-        self._worker_started, self._more_to_come = worker_started, more_to_come
+        self._job, self._clock, self._worker_started = job, clock, worker_started
+        self._total, self._batch_size, self._n_images = config.epochs, config.batch_size, n_images
+        self._batches = -(-n_images // config.batch_size)
+        self._phase, self._last_epoch = "", 0
+        self._seconds_after: float | None = None
         self._epoch_started = self._last_report = 0.0
         self._epoch_seconds: list[float] = []
         self._epoch, self._learning_rate = 0, math.nan
+
+    def open_phase(self, name: str, last_epoch: int, seconds_after: float | None) -> None:
+        """Say what comes next.
+
+        Args:
+            last_epoch: number of the phase's last epoch.
+            seconds_after: from its end to the end of the run; None if that is not known.
+        """
+        self._phase, self._last_epoch, self._seconds_after = name, last_epoch, seconds_after
+        self._epoch_seconds = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock of the epoch."""
@@ -174,12 +173,8 @@ class RunRecorder(keras.callbacks.Callback):
 
     def _report(self, message: str, batch: int, in_epoch: float, logs: dict[str, float]) -> None:
         seen = min(batch * self._batch_size, self._n_images)
-        per_epoch = (
-            sum(self._epoch_seconds) / len(self._epoch_seconds)
-            if self._epoch_seconds
-            else 1.1 * in_epoch * self._batches / batch  # a tenth more for validation, until an epoch was measured
-        )
-        left = max(per_epoch - in_epoch, 0) + per_epoch * (self._last_epoch - self._epoch)
+        left = max(self._seconds_per_epoch(batch, in_epoch) - in_epoch, 0)
+        left += self._seconds_per_epoch(batch, in_epoch) * (self._last_epoch - self._epoch)
         progress: dict[str, Any] = {
             "phase": self._phase,
             "epoch": self._epoch,
@@ -187,8 +182,15 @@ class RunRecorder(keras.callbacks.Callback):
             "batch": batch,
             "batches": self._batches,
             "images_per_second": seen / in_epoch if in_epoch > 0 else None,
-            "seconds_left": left,
-            "only_this_phase": self._more_to_come,
+            "seconds_left": left + (self._seconds_after or 0),
+            "only_this_phase": self._seconds_after is None,
         }
         progress |= {name: float(logs[name]) for name in ("loss", "accuracy") if name in logs}
         self._job.report(message, **progress)
+
+    def _seconds_per_epoch(self, batch: int, in_epoch: float) -> float:
+        if not self._epoch_seconds:
+            return 1.1 * in_epoch * self._batches / batch  # a tenth more for validation, until an epoch was measured
+        # The first epoch also traces the graph: it says little about the others.
+        known = self._epoch_seconds[1:][-3:] or self._epoch_seconds
+        return sum(known) / len(known)

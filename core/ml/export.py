@@ -15,8 +15,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from core.blocks import PROBABILITIES
 from core.files import replacing
-from core.ml.architectures import PROBABILITIES, Network
+from core.ml.architectures import Network
 
 logger = logging.getLogger(__name__)
 OUTPUTS = ("probabilities", "activation", "channel_weights")

@@ -8,10 +8,11 @@ from typing import Any
 
 import keras
 
+from core.blocks import PROBABILITIES
 from core.catalog import find_architecture
 from core.config import RunConfig
 from core.errors import WeightsError
-from core.ml.architectures import PROBABILITIES, Network, build_network, copy_weights
+from core.ml.architectures import Network, build_network, copy_weights
 from core.ml.backbones import build_bare_backbone
 from core.runs import read_run, run_class_names
 from core.weights import how_to_get, require_imagenet_weights
@@ -25,13 +26,11 @@ class Initial:
 
     Attributes:
         source: "random", "imagenet" or the id of a run.
-        is_pretrained: whether its backbone has learned something before, so that freezing it makes sense.
         head: "new" or "kept".
         note: what of an earlier run could not be taken over, and why; empty if there is nothing to say.
     """
 
     source: str
-    is_pretrained: bool = False
     head: str = "new"
     note: str = ""
 
@@ -53,10 +52,10 @@ def load_initial_weights(network: Network, config: RunConfig, class_names: list[
         return Initial("random")
     if config.weights == "imagenet":
         _load_imagenet(network, config)
-        return Initial("imagenet", is_pretrained=True)
+        return Initial("imagenet")
     if config.weights == "imagenet-download":
         _download_imagenet(network, config)
-        return Initial("imagenet", is_pretrained=True)
+        return Initial("imagenet")
     return _load_run(network, config.weights, class_names)
 
 
@@ -105,7 +104,7 @@ def _load_run(network: Network, run_id: str, class_names: list[str]) -> Initial:
     n_layers = sum(1 for layer in network.model.layers if layer.weights) - len(missed)
     logger.info("Weights from run %s: %d layers. %s", run_id, n_layers, note or "The head is kept.")
     head = "new" if PROBABILITIES in missed else "kept"
-    return Initial(run_id, is_pretrained=bool(network.blocks), head=head, note=note)
+    return Initial(run_id, head=head, note=note)
 
 
 def _explain_head(theirs: list[str], ours: list[str]) -> str:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from typing import Any
 
 import keras
 import numpy as np
 
-from core import __version__
 from core.curves import best_epoch
 from core.datasets import Dataset, read_manifest
 from core.evaluation import SCORED, Predictions, summarise, write_predictions
 from core.files import write_json
 from core.history import read_history
 from core.jobs import Job
+from core.ml.provenance import compare_with_source, hash_weights
 from core.prediction import load_classifier, measure_milliseconds
 from core.runs import Run
-from core.settings import read_settings
 
 
 def write_results(
@@ -43,6 +41,7 @@ def write_results(
     predictions = write_predictions(run, dataset, on_progress)
     history = read_history(run.folder)
     first = read_manifest(dataset)[0]
+    weights_hash = hash_weights(model)
     metrics: dict[str, Any] = {
         "dataset_id": dataset.dataset_id,
         "dataset_name": dataset.name,
@@ -57,7 +56,9 @@ def write_results(
         "onnx_bytes": (run.folder / "model.onnx").stat().st_size,
         "prediction_ms": measure_milliseconds(load_classifier(run), dataset.folder / first.stored),
         "training_seconds": round(time.time() - worker_started, 3),
-        "environment": _environment(),
+        "environment": run.environment,
+        "weights_hash": weights_hash,
+        "repeats": compare_with_source(run, weights_hash),
         **facts,
     }
     write_json(run.folder / "metrics.json", metrics)
@@ -87,19 +88,3 @@ def _compute_auc(predictions: Predictions) -> float | None:
         return float(roc_auc_score(predictions.y_true, predictions.y_prob[:, 1]))
     rows = predictions.y_prob / predictions.y_prob.sum(axis=1, keepdims=True)
     return float(roc_auc_score(predictions.y_true, rows, multi_class="ovr"))
-
-
-def _environment() -> dict[str, Any]:
-    import onnxruntime
-    import tensorflow as tf
-
-    return {
-        "studio": __version__,
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "onnxruntime": onnxruntime.__version__,
-        "platform": platform.platform(),
-        "threads": read_settings().n_threads,
-    }

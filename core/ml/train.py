@@ -9,11 +9,20 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
 
 from core import jobs
-from core.errors import StudioError, storage_errors
+from core.errors import StudioError, WeightsError, storage_errors
 from core.slots import hold_slot
+
+if TYPE_CHECKING:
+    from core.datasets import Dataset
+    from core.runs import Run
 
 logger = logging.getLogger(__name__)
 
@@ -55,19 +64,52 @@ def explain_failure(error: BaseException) -> str:
 def _train(folder: Path, job: jobs.Job, started: float) -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    from core.runs import read_run
-    from core.settings import read_settings
+    from core.datasets import read_dataset
+    from core.runs import RunStopped, freeze_config, read_run
+    from core.trials import freeze_number_format
 
-    job.report("Starting TensorFlow")
-    import tensorflow as tf
-
-    threads = read_settings().n_threads
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    from core.ml.training import train
-
+    report = jobs.make_reporter(job, RunStopped("Stopped on request."))
     with storage_errors():
-        return train(read_run(folder.name), job, started)
+        run = read_run(folder.name)
+        dataset = read_dataset(run.config.dataset_id)
+        run = freeze_config(run, freeze_number_format(run.config, dataset.n_in("train"), report))
+        with _importing("core.ml.training"):
+            job.report("Starting TensorFlow")
+            _warm_up(run, dataset, report)
+        from core.ml.training import train
+
+        return train(run, dataset, job, started, report)
+
+
+@contextmanager
+def _importing(module: str) -> Iterator[None]:
+    """Import a module meanwhile: TensorFlow takes seconds of one processor, and decoding lets go of Python's lock."""
+
+    def load() -> None:
+        with suppress(Exception):  # raised again, in words, where it is imported for good
+            import_module(module)
+
+    thread = Thread(target=load)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _warm_up(run: Run, dataset: Dataset, report: jobs.Report) -> None:
+    """Do what needs no TensorFlow, so that the training finds it done: pixels, and features of a ready backbone."""
+    from core.catalog import find_architecture
+    from core.features import backbone_key, find_features
+    from core.phases import frozen_layers
+    from core.pixels import load_pixels
+    from core.runs import RunStopped
+
+    with suppress(RunStopped, WeightsError):  # the training sees the same, and ends as it should
+        pixels = load_pixels(dataset, find_architecture(run.config.architecture).input_size, report)
+        layers = frozen_layers(run.config)
+        if layers:
+            find_features(backbone_key(run.config, layers), dataset, pixels, run.config, report)
 
 
 if __name__ == "__main__":

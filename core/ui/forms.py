@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from pydantic.fields import FieldInfo
 
-from core.augmentation import apply_transform, draw_transforms
+from core.augmentation import apply_changes, draw_changes
 from core.balance import NEEDED, imbalance, weigh_classes
 from core.catalog import ARCHITECTURES, Architecture
 from core.config import GROUPS, RunConfig, default_config, group_of, make_config, settings_for
@@ -113,13 +113,13 @@ def render_preview(dataset: Dataset, config: RunConfig) -> None:
         frame = cached.manifest(dataset)
         train = frame[frame["split"] == "train"]
         rows = train.iloc[np.linspace(0, len(train) - 1, min(_PREVIEWS, len(train))).astype(int)]
-        transforms = draw_transforms(config, len(rows), 224, (config.seed, draw))
+        scans = np.stack([fit_scan(cached.scan(dataset.folder / str(stored)), 224) for stored in rows["stored"]])
+        changed = apply_changes(scans, draw_changes(config, len(rows), 224, (config.seed, draw)))
         with st.container(horizontal=True):
-            for (_, row), transform in zip(rows.iterrows(), transforms, strict=True):
-                scan = fit_scan(cached.scan(dataset.folder / str(row["stored"])), 224)
+            for (_, row), scan in zip(rows.iterrows(), changed, strict=True):
                 label = plain(str(row["label"]))
                 st.image(
-                    apply_transform(scan, transform),
+                    scan,
                     caption=label,
                     width=140,
                     alt=f"Augmented scan of class {label}",

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.curves import Epoch, best_epoch
 from core.history import read_history
-from core.runs import Run, read_log, read_run, stop_run
+from core.runs import Run, read_log, read_run, repeat_run, stop_run
 from core.settings import read_settings
 from core.slots import list_waiting
 from core.ui import charts, forms, selection, shell
@@ -32,6 +32,7 @@ def _render(run_id: str, was_alive: bool) -> None:
     if run.status.is_alive:
         _render_progress(run)
     _render_curves(run, history)
+    _render_environment(run)
     _render_log(run)
 
 
@@ -51,9 +52,16 @@ def _render_head(run: Run) -> None:
             if pressed:
                 stop_run(run.run_id)
                 st.rerun()
-        elif st.button("Use these settings again", key="train_again", icon=":material/replay:"):
-            forms.take_over_settings(run.config)
-            selection.go_to("configure", default="configure", dataset=run.config.dataset_id)
+        else:
+            _render_again(run)
+
+
+def _render_again(run: Run) -> None:
+    if st.button("Change the settings", key="train_again", icon=":material/tune:"):
+        forms.take_over_settings(run.config)
+        selection.go_to("configure", default="configure", dataset=run.config.dataset_id)
+    if st.button("Repeat this run", key="repeat_run", icon=":material/replay:"):
+        selection.go_to("live", run=repeat_run(run.run_id).run_id)
 
 
 def _render_outcome(run: Run) -> None:
@@ -98,6 +106,10 @@ def _render_result(run: Run) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
+    repeats = run.metrics.get("repeats")
+    if repeats:
+        same = "bit for bit the same weights" if repeats["equal"] else "other weights: versions or the processor differ"
+        st.caption(f":material/replay: It repeats {plain(repeats['run'])} and has come out with {same}.")
     shell.research_note()
 
 
@@ -106,7 +118,7 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
     by_epoch = {row["epoch"]: row for row in history}
     kept = by_epoch.get(best or 0)
     progress = run.status.progress if run.status.is_alive else {}
-    speed = progress.get("images_per_second")
+    speed = progress.get("images_per_second") or progress.get("per_second")
     only_phase = progress.get("only_this_phase")
     cells: list[tuple[str, str, str | None, list[float] | None]] = [
         ("Epoch", f"{len(history)} / {run.config.epochs}", history[-1]["phase"] if history else None, None),
@@ -184,6 +196,19 @@ def _render_curves(run: Run, history: list[Epoch]) -> None:
                 key=f"live_{metric}",
                 alt=f"{metric.capitalize()} of training and validation over {count(len(history), 'epoch')}",
             )
+
+
+def _render_environment(run: Run) -> None:
+    environment = run.environment
+    if not environment:
+        return
+    with st.expander("Settings and environment", icon=":material/fingerprint:"):
+        st.caption("Everything the result depends on. Repeat this run uses the same.")
+        rows = run.config.model_dump() | environment
+        texts = {
+            name: ", ".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in rows.items()
+        }
+        st.dataframe({"what": list(texts), "value": list(texts.values())}, hide_index=True, height=280, width="stretch")
 
 
 def _render_log(run: Run) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from core.balance import imbalance, weigh_classes
 from core.catalog import ARCHITECTURES
-from core.config import FIXED, GROUPS, RunConfig, default_config, group_of, make_config, phase_epochs, settings_for
+from core.config import FIXED, GROUPS, RunConfig, default_config, group_of, make_config, settings_for
 from core.datasets import Dataset
 from core.errors import SettingsError
+from core.phases import plan_phases
 
 
 def test_every_setting_has_a_title_a_help_text_and_a_group() -> None:
@@ -80,14 +81,16 @@ def test_a_bad_setting_says_what_was_received(tiny_dataset: Dataset, changes: di
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"epochs": 14}, (6, 8)),
-        ({"epochs": 2}, (1, 1)),
-        ({"epochs": 1}, (1, 0)),
-        ({"epochs": 10, "fine_tune": False}, (10, 0)),
-        ({"epochs": 10, "head_epochs": 9}, (5, 5)),
+        ({"epochs": 14, "head_epochs": 6}, [(1, 6), (7, 14)]),
+        ({"epochs": 2}, [(1, 1), (2, 2)]),
+        ({"epochs": 1}, [(1, 1)]),
+        ({"epochs": 10, "fine_tune": False}, [(1, 10)]),
+        ({"epochs": 10, "head_epochs": 9}, [(1, 5), (6, 10)]),
+        ({"epochs": 10, "weights": "random"}, [(1, 10)]),
     ],
 )
 def test_epochs_are_the_total_over_the_phases(
-    tiny_dataset: Dataset, changes: dict[str, object], expected: tuple[int, int]
+    tiny_dataset: Dataset, changes: dict[str, object], expected: list[tuple[int, int]]
 ) -> None:
-    assert phase_epochs(make_config(tiny_dataset, "mobilenet_v2", changes)) == expected
+    phases = plan_phases(make_config(tiny_dataset, "mobilenet_v2", changes))
+    assert [(phase.first, phase.last) for phase in phases] == expected

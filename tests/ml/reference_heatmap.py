@@ -17,9 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from core.blocks import PROBABILITIES
 from core.config import RunConfig
 from core.explain import compute_heatmap
-from core.ml.architectures import PROBABILITIES, Network, build_network
+from core.ml.architectures import Network, build_network
 from core.ml.export import export_network
 from core.prediction import Classifier
 from core.samples import CLASSES, draw_phantom

@@ -1,0 +1,76 @@
+"""What a run will cost, before it starts: from a dry run of a few batches and the size of the data set."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.catalog import find_architecture
+from core.config import RunConfig
+from core.datasets import Dataset, read_manifest
+from core.features import backbone_key, count_missing
+from core.phases import Phase, frozen_layers, plan_phases
+from core.pixels import pixels_folder
+from core.scans import fit_scan, load_scan
+from core.settings import read_settings
+from core.trials import Trial
+
+_SAMPLE = 8  # pictures whose decoding is timed
+_CLOSING_SECONDS = 3.0  # to build the kept model and to load what scores it, besides its export
+_PREDICT_PER_SECOND = 100.0  # pictures scored with a network whose forward speed was not measured
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds by step, in order, and the memory of the worker."""
+
+    steps: dict[str, float]
+    memory_mb: float
+
+    @property
+    def seconds(self) -> float:
+        """Time from the start to the scores."""
+        return sum(self.steps.values())
+
+
+def estimate_run(dataset: Dataset, config: RunConfig, trial: Trial) -> Estimate:
+    """Add up what a run has to do. Early stopping can only make it shorter.
+
+    Raises:
+        StudioError: the data set is damaged, or the weights are not there.
+    """
+    steps = {"Start": trial.start_seconds}
+    size = find_architecture(config.architecture).input_size
+    if not pixels_folder(dataset, size).is_dir():
+        steps["Decode the scans"] = dataset.n_images * _seconds_to_decode(dataset, size) / read_settings().n_threads
+    layers = frozen_layers(config)
+    if layers and trial.features_per_second:
+        missing = count_missing(backbone_key(config, layers), dataset, config)
+        steps["Compute features"] = missing / trial.features_per_second
+    for phase in plan_phases(config):
+        steps[phase.name.capitalize()] = phase.n_epochs * epoch_seconds(dataset, phase, trial)
+    steps["Save and score"] = closing_seconds(dataset, trial)
+    return Estimate(steps, trial.memory_mb)
+
+
+def epoch_seconds(dataset: Dataset, phase: Phase, trial: Trial) -> float:
+    """Time of one epoch of a phase, validation included."""
+    train = dataset.n_in("train") / trial.train_per_second[phase.name]
+    return train + dataset.n_in("validation") / trial.validate_per_second[phase.name]
+
+
+def closing_seconds(dataset: Dataset, trial: Trial) -> float:
+    """Time from the last epoch to the scores."""
+    n_scored = dataset.n_in("validation") + dataset.n_in("test")
+    return _CLOSING_SECONDS + trial.export_seconds + n_scored / (trial.features_per_second or _PREDICT_PER_SECOND)
+
+
+def _seconds_to_decode(dataset: Dataset, size: int) -> float:
+    pictures = read_manifest(dataset)
+    sample = [pictures[at] for at in np.linspace(0, len(pictures) - 1, min(_SAMPLE, len(pictures))).astype(int)]
+    started = time.perf_counter()
+    for picture in sample:
+        fit_scan(load_scan(dataset.folder / picture.stored), size)
+    return (time.perf_counter() - started) / max(len(sample), 1)

@@ -1,0 +1,200 @@
+"""Batches of pictures or of cached features, as `tf.data`: augmented on the way, made while the last one is learned.
+
+What an epoch sees, its order and its augmentation derive from (seed, epoch) alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from core.augmentation import Changes, draw_changes
+from core.balance import weigh_classes
+from core.config import RunConfig
+from core.features import Features
+from core.pixels import Pixels
+
+_ORDER, _AUGMENTATION, _VIEW = 1, 2, 3  # separate streams of random numbers
+_AHEAD = 2  # batches that are ready before they are asked for
+_Draw = Callable[[np.ndarray, np.ndarray], object]  # (indices of pictures, their positions in train) -> inputs
+
+
+class PixelBatches:
+    """Batches of pictures for a network that is trained from its input on."""
+
+    def __init__(self, pixels: Pixels, config: RunConfig) -> None:
+        self._pixels, self._config = pixels, config
+        self._signature = tf.TensorSpec((None, pixels.size, pixels.size, None), tf.uint8)
+
+    def training(self, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
+        """All batches of a range of epochs (numbers from 1), one after the other."""
+
+        def open_epoch(epoch: int) -> _Draw:
+            changes = self._changes(epoch)
+
+            def draw(indices: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, ...]:
+                return self._pixels.take(indices), changes.transforms[positions], changes.light[positions]
+
+            return draw
+
+        signature = (self._signature, tf.TensorSpec((None, 8), tf.float32), tf.TensorSpec((None, 2), tf.float32))
+        batches = _training(self._pixels, self._config, open_epoch, signature, first_epoch, last_epoch)
+        change = change_images if self._config.augment else _plain_images
+        return batches.map(_apply(lambda x: change(*x)), num_parallel_calls=2).prefetch(_AHEAD)
+
+    def validation(self) -> tf.data.Dataset:
+        """All batches of validation, as they are."""
+        batches = _validation(self._pixels, self._config, self._pixels.take, self._signature)
+        return batches.map(_apply(_plain_images)).prefetch(_AHEAD)
+
+    def _changes(self, epoch: int) -> Changes:
+        n = len(self._pixels.splits["train"])
+        return draw_changes(self._config, n, self._pixels.size, (self._config.seed, epoch, _AUGMENTATION))
+
+
+class FeatureBatches:
+    """Batches of the cached outputs of a layer; each epoch draws one of the augmented views of every picture."""
+
+    def __init__(self, pixels: Pixels, config: RunConfig, features: Features, layer: str) -> None:
+        self._pixels, self._config = pixels, config
+        self._train, self._validation = features.train[layer], features.validation[layer]
+
+    def training(self, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
+        """All batches of a range of epochs (numbers from 1), one after the other."""
+
+        def open_epoch(epoch: int) -> _Draw:
+            views = self._views(epoch)
+
+            def draw(indices: np.ndarray, positions: np.ndarray) -> np.ndarray:
+                drawn = np.empty((len(positions), *self._train[0].shape[1:]), np.float16)
+                for view in np.unique(views[positions]):
+                    which = views[positions] == view
+                    drawn[which] = self._train[view][positions[which]]
+                return drawn
+
+            return draw
+
+        batches = _training(self._pixels, self._config, open_epoch, self._signature(), first_epoch, last_epoch)
+        return batches.map(_apply(_as_float)).prefetch(_AHEAD)
+
+    def validation(self) -> tf.data.Dataset:
+        """All batches of validation, as they are."""
+        first = {int(index): at for at, index in enumerate(self._pixels.splits["validation"])}
+
+        def gather(indices: np.ndarray) -> np.ndarray:
+            start = first[int(indices[0])]
+            return self._validation[start : start + len(indices)]
+
+        batches = _validation(self._pixels, self._config, gather, self._signature())
+        return batches.map(_apply(_as_float)).prefetch(_AHEAD)
+
+    def _views(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng((self._config.seed, epoch, _VIEW))
+        return rng.integers(0, len(self._train), len(self._train[0]))
+
+    def _signature(self) -> tf.TensorSpec:
+        return tf.TensorSpec((None, *self._train[0].shape[1:]), tf.float16)
+
+
+def change_images(images: tf.Tensor, transforms: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
+    """Apply `core.augmentation.Changes`: uint8 (n, s, s, 1 or 3) to float32 (n, s, s, 3), all changes in one pass."""
+    images = tf.cast(images, tf.float32)
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+    moved.set_shape(images.shape)
+    contrast, brightness = light[:, 0, None, None, None], light[:, 1, None, None, None]
+    return _with_three_channels(tf.clip_by_value(moved * contrast + brightness, 0.0, 255.0))
+
+
+def steps_per_epoch(pixels: Pixels, config: RunConfig) -> int:
+    """Number of batches of an epoch."""
+    return -(-len(pixels.splits["train"]) // config.batch_size)
+
+
+def sample_weights(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Weight of each class so that all count the same, with mean 1 over the pictures; shape (n_classes,)."""
+    counts = np.bincount(labels, minlength=n_classes)
+    return np.array(list(weigh_classes({str(at): int(n) for at, n in enumerate(counts)}).values()), np.float32)
+
+
+def _apply(change: Callable[..., tf.Tensor]) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """Change the inputs of a batch and leave targets and weights as they are."""
+
+    @tf.autograph.experimental.do_not_convert
+    def changed(inputs: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return (change(inputs), *rest)
+
+    return changed
+
+
+def _as_float(features: tf.Tensor) -> tf.Tensor:
+    return tf.cast(features, tf.float32)
+
+
+def _plain_images(images: tf.Tensor, *changes: tf.Tensor) -> tf.Tensor:
+    return _with_three_channels(tf.cast(images, tf.float32))
+
+
+def _with_three_channels(images: tf.Tensor) -> tf.Tensor:
+    """A batch has one channel if all its pictures are grey, else three: known only when it comes."""
+    repeated = tf.broadcast_to(images, tf.concat([tf.shape(images)[:3], [3]], axis=0))
+    repeated.set_shape((None, *images.shape[1:3], 3))
+    return repeated
+
+
+def _training(
+    pixels: Pixels,
+    config: RunConfig,
+    open_epoch: Callable[[int], _Draw],
+    signature: object,
+    first_epoch: int,
+    last_epoch: int,
+) -> tf.data.Dataset:
+    train = pixels.splits["train"]
+    weights = np.ones(pixels.n_classes, np.float32)
+    if config.class_weights:
+        weights = sample_weights(pixels.labels[train], pixels.n_classes)
+
+    def batches() -> Iterator[tuple[object, np.ndarray, np.ndarray]]:
+        for epoch in range(first_epoch, last_epoch + 1):
+            draw = open_epoch(epoch)
+            order = np.random.default_rng((config.seed, epoch, _ORDER)).permutation(len(train))
+            for at in range(0, len(order), config.batch_size):
+                positions = np.sort(order[at : at + config.batch_size])  # in the order of the file: fewer page faults
+                indices = train[positions]
+                yield (
+                    draw(indices, positions),
+                    pixels.one_hot(indices),
+                    weights[pixels.labels[indices]],
+                )
+
+    targets = (tf.TensorSpec((None, pixels.n_classes), tf.float32), tf.TensorSpec((None,), tf.float32))
+    n_batches = (last_epoch - first_epoch + 1) * steps_per_epoch(pixels, config)
+    return _counted(tf.data.Dataset.from_generator(batches, output_signature=(signature, *targets)), n_batches)
+
+
+def _validation(
+    pixels: Pixels, config: RunConfig, gather: Callable[[np.ndarray], np.ndarray], signature: object
+) -> tf.data.Dataset:
+    indices = pixels.splits["validation"]
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for at in range(0, len(indices), config.batch_size):
+            part = indices[at : at + config.batch_size]
+            yield gather(part), pixels.one_hot(part)
+
+    target = tf.TensorSpec((None, pixels.n_classes), tf.float32)
+    n_batches = -(-len(indices) // config.batch_size)
+    return _counted(tf.data.Dataset.from_generator(batches, output_signature=(signature, target)), n_batches)
+
+
+def _counted(batches: tf.data.Dataset, n_batches: int) -> tf.data.Dataset:
+    return batches.apply(tf.data.experimental.assert_cardinality(n_batches))

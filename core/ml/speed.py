@@ -1,0 +1,134 @@
+"""Speed of a network on this machine: a few batches of made-up pictures, in each number format."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import keras
+import numpy as np
+import psutil
+
+from core import cache
+from core.blocks import PROBABILITIES
+from core.catalog import find_architecture
+from core.config import RunConfig
+from core.features import ONNX, backbone_key
+from core.jobs import Report
+from core.ml.architectures import Network, build_network
+from core.ml.export import export_onnx
+from core.ml.frozen import export_frozen
+from core.ml.initial import load_initial_weights
+from core.ml.optimisation import compile_phase, open_layers
+from core.phases import Phase, frozen_layers, plan_phases, starts_pretrained
+from core.prediction import open_session
+from core.trials import Trial, read_formats, store_format
+from core.weights import find_imagenet_weights
+
+FORMATS = ("float32", "mixed_bfloat16")
+_N_CLASSES = 4
+_MIN_SECONDS, _MIN_BATCHES = 1.0, 3
+
+
+def measure(config: RunConfig, start_seconds: float, report: Report) -> Trial:
+    """Measure the phases of a run, in each number format that may be chosen."""
+    built = time.perf_counter()
+    network = build_network(config, _N_CLASSES)
+    start_seconds += time.perf_counter() - built
+    *first_phases, longest = plan_phases(config)
+    known = read_formats().get(config.architecture)
+    asked: tuple[str, ...] = FORMATS if config.number_format == "auto" else (config.number_format,)
+    if known and config.number_format == "auto":
+        asked = (str(known["number_format"]),)
+    speeds, networks = {}, {}
+    for done, name in enumerate(asked):
+        report("Measuring number formats", done, len(asked) + 1)
+        networks[name] = build_network(config, _N_CLASSES, number_format=name)
+        speeds[name] = _measure_training(networks[name], longest, config)
+    chosen = max(speeds, key=lambda name: speeds[name])
+    if config.number_format == "auto" and not known:
+        chosen = store_format(config.architecture, speeds)
+    train, validate = (
+        {longest.name: speeds[chosen]},
+        {longest.name: _measure_validation(networks[chosen], longest, config)},
+    )
+    for phase in first_phases:
+        train[phase.name] = _measure_training(networks[chosen], phase, config)
+        validate[phase.name] = _measure_validation(networks[chosen], phase, config)
+    report("Measuring the backbone", len(asked), len(asked) + 1)
+    features, export_seconds = _measure_frozen(network, config)
+    return Trial(
+        number_format=chosen,
+        formats=speeds if not known else dict(known["formats"]) | speeds,
+        start_seconds=round(start_seconds, 2),
+        train_per_second=train,
+        validate_per_second=validate,
+        features_per_second=features,
+        export_seconds=round(export_seconds, 2),
+        memory_mb=round(psutil.Process().memory_info().rss / 2**20),
+    )
+
+
+def _measure_training(network: Network, phase: Phase, config: RunConfig) -> float:
+    """Pictures per second of training steps, inputs in memory."""
+    model = network.part_for(phase.cut)
+    open_layers(network, phase.cut)
+    compile_phase(model, config, phase, n_batches=100)
+    inputs, targets = _make_batch(model, config.batch_size)
+    return _measure(lambda: model.train_on_batch(inputs, targets)) * config.batch_size
+
+
+def _measure_validation(network: Network, phase: Phase, config: RunConfig) -> float:
+    model = network.part_for(phase.cut)
+    compile_phase(model, config, phase, n_batches=100)
+    inputs, targets = _make_batch(model, config.batch_size)
+    return _measure(lambda: model.test_on_batch(inputs, targets)) * config.batch_size
+
+
+def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, float]:
+    """Pictures per second through the frozen backbone by ONNX Runtime, and seconds of its export."""
+    layers = frozen_layers(config)
+    with TemporaryDirectory() as name:
+        path = Path(name) / ONNX
+        started = time.perf_counter()
+        if _has_weights(config):  # the first run finds its backbone ready
+            load_initial_weights(network, config, [str(number) for number in range(_N_CLASSES)])
+            key = backbone_key(config, layers)
+            seconds = export_frozen(network, key)
+            path = (cache.find_entry(cache.BACKBONES, key) or Path(name)) / ONNX
+        else:
+            outputs = layers or (PROBABILITIES,)
+            export_onnx(network.outputs_at(*outputs), path, outputs)
+            seconds = time.perf_counter() - started
+        if not layers:
+            return None, seconds
+        session = open_session(path)
+        pixels = _make_batch(network.model, 32)[0]
+        return _measure(lambda: session.run(None, {"pixels": pixels})) * len(pixels), seconds
+
+
+def _has_weights(config: RunConfig) -> bool:
+    """Whether the weights to start from lie on this machine: a trial downloads nothing."""
+    if not starts_pretrained(config):
+        return False
+    return not config.weights.startswith("imagenet") or (
+        find_imagenet_weights(find_architecture(config.architecture)) is not None
+    )
+
+
+def _make_batch(model: keras.Model, size: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    inputs = rng.uniform(0, 255, (size, *model.input_shape[1:])).astype(np.float32)
+    return inputs, np.eye(_N_CLASSES, dtype=np.float32)[rng.integers(0, _N_CLASSES, size)]
+
+
+def _measure(step: Callable[[], object]) -> float:
+    """Steps per second, the first two not counted: they trace and allocate."""
+    step(), step()
+    started, n = time.perf_counter(), 0
+    while n < _MIN_BATCHES or time.perf_counter() - started < _MIN_SECONDS:
+        step()
+        n += 1
+    return n / (time.perf_counter() - started)
