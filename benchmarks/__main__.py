@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import audit, importing
+from benchmarks import audit, importing, models, pages, training
 
-_BENCHMARKS = {"audit": audit, "import": importing}
+_BENCHMARKS = {"audit": audit, "import": importing, "training": training, "models": models, "pages": pages}
 
 
 def main() -> int:

@@ -32,17 +32,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Time both ways in turn and print a table."""
-    seconds: dict[str, list[float]] = {"bare decoding": [], "import": []}
-    with tempfile.TemporaryDirectory() as home, mock.patch.dict(os.environ, {"STUDIO_HOME": home}):
-        for _ in range(options.repeats):
-            seconds["bare decoding"].append(_time(lambda: _decode(options.zip)))
-            seconds["import"].append(_time(lambda: run_import(create_import(path=options.zip.resolve()))))
+    """Time both ways and print a table."""
+    seconds = measure(options.zip, options.repeats)
     print("| way | fastest, s | all, s |")
     print("|---|--:|---|")
     for name, values in seconds.items():
         print(f"| {name} | {min(values):.1f} | {', '.join(f'{value:.1f}' for value in values)} |")
     print(f"\nimport ÷ bare decoding: {min(seconds['import']) / min(seconds['bare decoding']):.2f}")
+
+
+def measure(path: Path, repeats: int) -> dict[str, list[float]]:
+    """Seconds of both ways, repeated in turn."""
+    seconds: dict[str, list[float]] = {"bare decoding": [], "import": []}
+    with tempfile.TemporaryDirectory() as home, mock.patch.dict(os.environ, {"STUDIO_HOME": home}):
+        for _ in range(repeats):
+            seconds["bare decoding"].append(_time(lambda: _decode(path)))
+            seconds["import"].append(_time(lambda: run_import(create_import(path=path.resolve()))))
+    return seconds
 
 
 def _time(work: Callable[[], object]) -> float:

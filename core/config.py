@@ -1,7 +1,7 @@
 """The settings of a run: one model that makes the form, the command line and the docs.
 
-A field's title and description are the texts of the form; `group` is the form's section, `for_backbone` whether the
-setting only means something for a network with a pretrained backbone.
+A field's title and description are the texts of the form; `group` is the form's section, `only` says for which networks
+the setting means something: an architecture, "backbone" (those with pretrained weights) or "own" (those without).
 """
 
 from __future__ import annotations
@@ -106,6 +106,15 @@ class RunConfig(BaseModel):
         lt=2**31,
     )
 
+    image_size: int = _setting(
+        150,
+        "Network",
+        "Picture size (pixels)",
+        "Side to which every scan is brought. Larger shows finer detail, and takes time and memory with its square.",
+        only="own",
+        ge=32,
+        le=512,
+    )
     dropout: float = _setting(
         0.5,
         "Network",
@@ -199,7 +208,7 @@ class RunConfig(BaseModel):
 def settings_for(architecture: str) -> dict[str, FieldInfo]:
     """The settings that mean something for an architecture, by name, in the order of the form."""
     entry = find_architecture(architecture)
-    shown = {"", architecture, "backbone" if entry.has_backbone else ""}
+    shown = {"", architecture, "backbone" if entry.has_backbone else "own"}
     return {
         name: field
         for name, field in RunConfig.model_fields.items()
@@ -227,7 +236,14 @@ def default_config(dataset: Dataset, architecture: str) -> RunConfig:
         dropout=entry.dropout,
         class_weights=imbalance(counts) > NEEDED,
         fine_tune_blocks=entry.fine_tune_blocks,
+        image_size=entry.input_size,
     )
+
+
+def input_size(config: RunConfig) -> int:
+    """Side of the pictures that a run's network sees; a backbone keeps the one that it has learned with."""
+    entry = find_architecture(config.architecture)
+    return entry.input_size if entry.has_backbone else config.image_size
 
 
 def make_config(dataset: Dataset, architecture: str, changes: dict[str, Any]) -> RunConfig:

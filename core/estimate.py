@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.catalog import find_architecture
-from core.config import RunConfig
+from core.config import RunConfig, input_size
 from core.datasets import Dataset, read_manifest
 from core.features import backbone_key, count_missing
 from core.phases import Phase, frozen_layers, plan_phases
@@ -42,7 +41,7 @@ def estimate_run(dataset: Dataset, config: RunConfig, trial: Trial) -> Estimate:
         StudioError: the data set is damaged, or the weights are not there.
     """
     steps = {"Start": trial.start_seconds}
-    size = find_architecture(config.architecture).input_size
+    size = input_size(config)
     if not pixels_folder(dataset, size).is_dir():
         steps["Decode the scans"] = dataset.n_images * _seconds_to_decode(dataset, size) / read_settings().n_threads
     layers = frozen_layers(config)

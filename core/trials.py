@@ -14,7 +14,7 @@ from typing import Any
 
 from core import jobs
 from core.cache import hash_texts
-from core.config import RunConfig
+from core.config import RunConfig, input_size
 from core.errors import storage_errors
 from core.files import read_json, write_json
 from core.machine import describe_machine
@@ -60,6 +60,7 @@ def trial_folder(config: RunConfig) -> Path:
         "architecture": config.architecture,
         "batch_size": config.batch_size,
         "dense_units": config.dense_units,
+        "input_size": input_size(config),
         "number_format": None if config.number_format in ("auto", known) else config.number_format,
         "pretrained": starts_pretrained(config),
         "cuts": frozen_layers(config),

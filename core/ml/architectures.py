@@ -12,8 +12,7 @@ import keras
 from keras import layers
 
 from core.blocks import POOLED, PROBABILITIES
-from core.catalog import find_architecture
-from core.config import RunConfig
+from core.config import RunConfig, input_size
 from core.ml.backbones import BACKBONES, attach_backbone, rescale
 
 COMPACT_BLOCKS = ((24, 2), (48, 2), (96, 2), (128, 1), (192, 2))  # channels and stride
@@ -55,11 +54,11 @@ def build_network(
     """Build the network of a run with random weights.
 
     Args:
-        size: side of the input, if it is not the catalogue's.
+        size: side of the input, if it is not that of the settings.
         number_format: of its computations, "float32" or "mixed_bfloat16"; weights and probabilities are float32 always.
     """
     keras.utils.set_random_seed(config.seed)
-    size = size or find_architecture(config.architecture).input_size
+    size = size or input_size(config)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(number_format)
     try:

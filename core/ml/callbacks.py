@@ -111,7 +111,7 @@ class RunRecorder(keras.callbacks.Callback):
         self._batches = -(-n_images // config.batch_size)
         self._phase, self._last_epoch = "", 0
         self._seconds_after: float | None = None
-        self._epoch_started = self._last_report = 0.0
+        self._epoch_started = self._trained = self._last_report = 0.0
         self._epoch_seconds: list[float] = []
         self._epoch, self._learning_rate = 0, math.nan
 
@@ -146,6 +146,7 @@ class RunRecorder(keras.callbacks.Callback):
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Say that validation has begun."""
+        self._trained = self._clock()
         self._report("Validating", self._batches, self._clock() - self._epoch_started, {})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -155,9 +156,9 @@ class RunRecorder(keras.callbacks.Callback):
         row = self._row(logs or {}, now)
         append_epoch(self._job.folder, row)
         logger.info(
-            "Epoch %d/%d (%s): loss %.4f, accuracy %.4f, val_loss %.4f, val_accuracy %.4f, %.1f s",
+            "Epoch %d/%d (%s): loss %.4f, accuracy %.4f, val_loss %.4f, val_accuracy %.4f, %.2f s (training %.2f s)",
             *(row["epoch"], self._total, self._phase, row["loss"], row["accuracy"]),
-            *(row["val_loss"], row["val_accuracy"], row["seconds"]),
+            *(row["val_loss"], row["val_accuracy"], row["seconds"], self._trained - self._epoch_started),
         )
 
     def _row(self, logs: dict[str, float], now: float) -> Epoch:

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from core.runs import Run
 
 logger = logging.getLogger(__name__)
+_NICENESS = 10
 
 
 def main(folder: Path) -> int:
     """Run the training of a run folder; returns the exit code."""
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)  # pages go first: they need little, and somebody waits for them
     with jobs.hold(folder) as job, hold_slot(job) as is_mine:
         if not is_mine:
             logger.info("Cancelled before it started")
@@ -99,14 +102,14 @@ def _importing(module: str) -> Iterator[None]:
 
 def _warm_up(run: Run, dataset: Dataset, report: jobs.Report) -> None:
     """Do what needs no TensorFlow, so that the training finds it done: pixels, and features of a ready backbone."""
-    from core.catalog import find_architecture
+    from core.config import input_size
     from core.features import backbone_key, find_features
     from core.phases import frozen_layers
     from core.pixels import load_pixels
     from core.runs import RunStopped
 
     with suppress(RunStopped, WeightsError):  # the training sees the same, and ends as it should
-        pixels = load_pixels(dataset, find_architecture(run.config.architecture).input_size, report)
+        pixels = load_pixels(dataset, input_size(run.config), report)
         layers = frozen_layers(run.config)
         if layers:
             find_features(backbone_key(run.config, layers), dataset, pixels, run.config, report)

@@ -16,13 +16,15 @@ from PIL import Image
 
 from core.config import RunConfig, make_config
 from core.datasets import Dataset, read_dataset, read_manifest
+from core.estimate import estimate_run
 from core.evaluation import SCORED, read_predictions
 from core.files import read_json
 from core.history import FIELDS, read_history
 from core.importing import create_import, run_import
 from core.prediction import load_classifier
-from core.runs import Run, read_log, read_run, start_run, stop_run
+from core.runs import Run, read_log, read_run, repeat_run, start_run, stop_run
 from core.scans import load_scan
+from core.trials import ensure_trial, store_format
 from tests.core.test_importing import wait_for
 
 pytestmark = pytest.mark.training
@@ -68,11 +70,42 @@ def test_predictions_are_what_the_model_says_of_the_stored_pictures(finished_run
         assert finished_run.score(split) == (predictions.y_pred == predictions.y_true).mean()
 
 
-def test_the_same_seed_gives_the_same_curve(finished_runs: list[Run]) -> None:
-    first, second = (read_history(run.folder)[0] for run in finished_runs)
-    # Two and one epochs: only the schedule differs, and not in the first epoch.
-    assert first["loss"] == second["loss"]
-    assert first["val_loss"] == second["val_loss"]
+def test_a_repeated_run_has_bit_equal_weights_and_the_same_curve(finished_run: Run) -> None:
+    repeated = repeat_run(finished_run.run_id)
+    wait_for(lambda: not read_run(repeated.run_id).status.is_alive, seconds=200)
+    repeated = read_run(repeated.run_id)
+    assert repeated.state == "finished", read_log(repeated)
+    assert repeated.metrics["weights_hash"] == finished_run.metrics["weights_hash"]
+    assert repeated.metrics["repeats"] == {"run": finished_run.run_id, "equal": True}
+    learned = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    first, again = (
+        [[row[name] for name in learned] for row in read_history(run.folder)] for run in (finished_run, repeated)
+    )
+    assert first == again
+    for name in ("number_format", "threads", "tensorflow", "dataset_fingerprint", "devices"):
+        assert repeated.environment[name] == finished_run.environment[name]
+    other = run_to_end(read_dataset("tiny"), "custom_cnn", epochs=2, seed=7)
+    assert other.metrics["weights_hash"] != finished_run.metrics["weights_hash"]
+    assert other.metrics["repeats"] is None
+
+
+def test_a_dry_run_measures_both_formats_once_and_a_run_takes_the_faster_one(
+    tiny_dataset: Dataset,
+) -> None:
+    config = make_config(tiny_dataset, "compact_cnn", {"epochs": 1, "image_size": 32})
+    trial = ensure_trial(config, lambda *_: None)
+    assert trial is not None
+    assert set(trial.formats) == {"float32", "mixed_bfloat16"}
+    assert trial.number_format == max(trial.formats, key=lambda name: trial.formats[name])
+    assert estimate_run(tiny_dataset, config, trial).seconds > trial.start_seconds
+    for faster in ("float32", "mixed_bfloat16"):  # whichever it was: what is stored decides
+        others = {"float32": 1.0, "mixed_bfloat16": 1.0} | {faster: 2.0}
+        assert store_format("compact_cnn", others) == faster
+        run = run_to_end(tiny_dataset, "compact_cnn", epochs=1, image_size=32)
+        assert run.state == "finished", read_log(run)
+        assert run.config.number_format == faster
+        assert run.environment["number_format"] == faster
+        assert load_classifier(run).predict([np.zeros((32, 32), np.uint8)]).dtype == np.float32
 
 
 def test_mobilenet_from_imagenet_weights_runs_both_phases(
