@@ -28,6 +28,7 @@ def render_configure() -> None:
         dataset = selection.choose_dataset(datasets)
         architecture = forms.choose_architecture()
         weights = forms.choose_weights(architecture, list_runs())
+        below = st.container()
     with right:
         config = forms.choose_settings(dataset, architecture, weights or "random")
         name = st.text_input("Name of the run", placeholder=f"{architecture.title} on {dataset.name}", key="run_name")
@@ -40,7 +41,8 @@ def render_configure() -> None:
             disabled=weights is None,
         ):
             starting.start_or_ask(dataset, config, name)
-        if weights is not None:
+    if weights is not None:
+        with below:
             render_estimate(dataset, config)
     forms.render_preview(dataset, config)
 

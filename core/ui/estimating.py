@@ -34,11 +34,13 @@ def _render(dataset: Dataset, config: RunConfig, trial: Trial) -> None:
     estimate = _estimate(dataset, config, trial)
     with st.container(horizontal=True):
         for label, value, note in (
-            ("Time", f"about {short_duration(estimate.seconds)}", "from start to scores"),
-            ("Memory", f"about {estimate.memory_mb / 1024:.1f} GB", "of the training's process"),
+            ("Estimated time", short_duration(estimate.seconds), "start to scores"),
+            ("Memory", f"{estimate.memory_mb / 1024:.1f} GB", "largest"),
             ("Number format", _FORMAT_TITLES.get(trial.number_format, trial.number_format), _explain_format(trial)),
         ):
-            st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True, width=190)
+            st.metric(
+                label, value, note, delta_color="off", delta_arrow="off", border=True, width=140, height="stretch"
+            )
     steps = ", ".join(f"{name.lower()} {duration(seconds)}" for name, seconds in estimate.steps.items())
     early = " Early stopping can make it shorter." if config.patience else ""
     st.caption(f"Measured on this machine ({plain(explain_machine())}): {steps}.{early}")
@@ -49,7 +51,7 @@ def _explain_format(trial: Trial) -> str:
     others = [speed for name, speed in trial.formats.items() if name != trial.number_format]
     if not others or trial.number_format not in trial.formats:
         return "as chosen"
-    return f"{trial.formats[trial.number_format] / max(others):.1f}× the other's speed"
+    return f"{trial.formats[trial.number_format] / max(others):.1f}× as fast"
 
 
 def _render_missing(dataset: Dataset, config: RunConfig) -> None:

@@ -6,6 +6,8 @@ import io
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +24,9 @@ from core.files import read_json
 from core.history import FIELDS, read_history
 from core.importing import create_import, run_import
 from core.prediction import load_classifier
-from core.runs import Run, read_log, read_run, repeat_run, start_run, stop_run
+from core.runs import Run, create_run, read_log, read_run, repeat_run, start_run, stop_run
 from core.scans import load_scan
+from core.settings import PROJECT
 from core.trials import ensure_trial, store_format
 from tests.core.test_importing import wait_for
 
@@ -70,7 +73,8 @@ def test_predictions_are_what_the_model_says_of_the_stored_pictures(finished_run
         assert finished_run.score(split) == (predictions.y_pred == predictions.y_true).mean()
 
 
-def test_a_repeated_run_has_bit_equal_weights_and_the_same_curve(finished_run: Run) -> None:
+def test_a_repeated_run_has_bit_equal_weights_and_the_same_curve(finished_runs: list[Run]) -> None:
+    finished_run, other = finished_runs
     repeated = repeat_run(finished_run.run_id)
     wait_for(lambda: not read_run(repeated.run_id).status.is_alive, seconds=200)
     repeated = read_run(repeated.run_id)
@@ -84,7 +88,6 @@ def test_a_repeated_run_has_bit_equal_weights_and_the_same_curve(finished_run: R
     assert first == again
     for name in ("number_format", "threads", "tensorflow", "dataset_fingerprint", "devices"):
         assert repeated.environment[name] == finished_run.environment[name]
-    other = run_to_end(read_dataset("tiny"), "custom_cnn", epochs=2, seed=7)
     assert other.metrics["weights_hash"] != finished_run.metrics["weights_hash"]
     assert other.metrics["repeats"] is None
 
@@ -98,14 +101,21 @@ def test_a_dry_run_measures_both_formats_once_and_a_run_takes_the_faster_one(
     assert set(trial.formats) == {"float32", "mixed_bfloat16"}
     assert trial.number_format == max(trial.formats, key=lambda name: trial.formats[name])
     assert estimate_run(tiny_dataset, config, trial).seconds > trial.start_seconds
-    for faster in ("float32", "mixed_bfloat16"):  # whichever it was: what is stored decides
-        others = {"float32": 1.0, "mixed_bfloat16": 1.0} | {faster: 2.0}
-        assert store_format("compact_cnn", others) == faster
-        run = run_to_end(tiny_dataset, "compact_cnn", epochs=1, image_size=32)
-        assert run.state == "finished", read_log(run)
-        assert run.config.number_format == faster
-        assert run.environment["number_format"] == faster
-        assert load_classifier(run).predict([np.zeros((32, 32), np.uint8)]).dtype == np.float32
+    store_format("compact_cnn", {"float32": 1.0, "mixed_bfloat16": 2.0})  # whichever it was: what is stored decides
+    run = run_to_end(tiny_dataset, "compact_cnn", epochs=1, image_size=32)
+    assert run.state == "finished", read_log(run)
+    assert run.config.number_format == run.environment["number_format"] == "mixed_bfloat16"
+    assert load_classifier(run).predict([np.zeros((32, 32), np.uint8)]).dtype == np.float32
+
+
+def test_several_devices_learn_each_batch_together(tiny_dataset: Dataset) -> None:
+    run = create_run(tiny_dataset, make_config(tiny_dataset, "compact_cnn", {"epochs": 2, "image_size": 32}))
+    command = [sys.executable, "-m", "tests.ml.reference_devices", str(run.folder)]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=200)
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert "replicas 2" in result.stdout
+    trained = read_run(run.run_id)
+    assert (trained.state, len(read_history(run.folder))) == ("finished", 2)
 
 
 def test_mobilenet_from_imagenet_weights_runs_both_phases(
