@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -363,7 +364,10 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=True, default=float))
+    try:
+        print(json.dumps(value, indent=2, ensure_ascii=True, default=float), flush=True)
+    except BrokenPipeError:  # whoever read it has had enough, such as `head`; Python would flush again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say_progress(message: str, done: int, total: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.errors import SettingsError
@@ -16,14 +17,11 @@ class Architecture:
         input_size: side of the square input, in pixels.
         parameters: how many it has, in millions, with four classes.
         speed: pictures per second in prediction (ONNX Runtime on a CPU), relative to MobileNetV2.
-        epochs: default total number of epochs.
-        learning_rate: default for the (first) phase.
-        dropout: default share of hidden features.
+        defaults: settings of a run whose defaults differ from those of `core.config`.
         weights_files: names of files with ImageNet weights, the preferred one first; empty for a network without.
             `.weights.h5` are written by Keras 3's `save_weights`, the others are those that Keras downloads.
         download_mb: size of the file that Keras downloads.
         blocks: number of blocks of the backbone that fine-tuning can open, from the top.
-        fine_tune_blocks: default for how many of them it opens.
     """
 
     key: str
@@ -33,19 +31,28 @@ class Architecture:
     input_size: int
     parameters: float
     speed: float
-    epochs: int
-    learning_rate: float
-    dropout: float = 0.3
+    defaults: Mapping[str, float]
     weights_files: tuple[str, ...] = ()
     download_mb: int = 0
     blocks: int = 0
-    fine_tune_blocks: int = 4
 
     @property
     def has_backbone(self) -> bool:
         """Whether it can start from ImageNet weights."""
         return bool(self.weights_files)
 
+
+# Chosen on the validation split of the real set, see docs/benchmarks.md.
+_BACKBONE = {
+    "epochs": 11,
+    "head_epochs": 3,
+    "fine_tune_blocks": 4,
+    "fine_tune_learning_rate": 5e-4,
+    "weight_decay": 0.02,
+    "rotation": 15.0,
+    "zoom": 0.15,
+    "shift": 0.05,
+}
 
 _ENTRIES = (
     Architecture(
@@ -56,9 +63,7 @@ _ENTRIES = (
         input_size=150,
         parameters=4.8,
         speed=1.5,
-        epochs=15,
-        learning_rate=1e-3,
-        dropout=0.5,
+        defaults={"epochs": 20, "dropout": 0.5},
     ),
     Architecture(
         key="compact_cnn",
@@ -68,8 +73,7 @@ _ENTRIES = (
         input_size=150,
         parameters=0.4,
         speed=3.0,
-        epochs=20,
-        learning_rate=2e-3,
+        defaults={"epochs": 20, "learning_rate": 2e-3},
     ),
     Architecture(
         key="mobilenet_v2",
@@ -79,8 +83,7 @@ _ENTRIES = (
         input_size=224,
         parameters=2.3,
         speed=1.0,
-        epochs=14,
-        learning_rate=1e-3,
+        defaults=_BACKBONE | {"fine_tune_blocks": 7},
         weights_files=(
             "mobilenet_v2_1.0_no_top.weights.h5",
             "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
@@ -96,8 +99,7 @@ _ENTRIES = (
         input_size=224,
         parameters=5.9,
         speed=0.4,
-        epochs=14,
-        learning_rate=1e-3,
+        defaults=_BACKBONE,
         weights_files=("efficientnetv2-b0_notop.h5", "efficientnet_v2_b0_no_top.weights.h5"),
         download_mb=24,
         blocks=21,
@@ -110,8 +112,7 @@ _ENTRIES = (
         input_size=224,
         parameters=7.0,
         speed=0.13,
-        epochs=14,
-        learning_rate=1e-3,
+        defaults=_BACKBONE,
         weights_files=(
             "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
             "densenet121_no_top.weights.h5",
@@ -127,15 +128,14 @@ _ENTRIES = (
         input_size=224,
         parameters=23.6,
         speed=0.12,
-        epochs=14,
-        learning_rate=1e-3,
+        # Its last stage: features below it would take four times the disk.
+        defaults=_BACKBONE | {"fine_tune_blocks": 3},
         weights_files=(
             "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
             "resnet50_v2_no_top.weights.h5",
         ),
         download_mb=95,
         blocks=16,
-        fine_tune_blocks=3,  # its last stage; features below it would take four times the disk
     ),
 )
 ARCHITECTURES = {entry.key: entry for entry in _ENTRIES}

@@ -60,10 +60,11 @@ class RunConfig(BaseModel):
         "The validation score that decides which epoch's model is kept.",
     )
     patience: int = _setting(
-        5,
+        0,
         "Training",
         "Patience",
-        "Stop a phase after this many epochs without improvement; 0 never does.",
+        "Stop a phase after this many epochs without improvement; 0 never does: the cosine schedule needs its last "
+        "epochs, in which the rate is low, and the best epoch is kept anyway.",
         ge=0,
         le=100,
     )
@@ -116,7 +117,7 @@ class RunConfig(BaseModel):
         le=512,
     )
     dropout: float = _setting(
-        0.5,
+        0.3,
         "Network",
         "Dropout",
         "Share of the last features that is hidden at random in training.",
@@ -192,7 +193,7 @@ class RunConfig(BaseModel):
         0.1, "Augmentation", "Zoom (fraction)", "Largest change of size; 0.1 is ±10 %.", ge=0, le=0.5
     )
     shift: float = _setting(
-        0.05,
+        0.0,
         "Augmentation",
         "Shift (fraction)",
         "Largest shift in both directions, as a part of the width.",
@@ -226,18 +227,15 @@ def default_config(dataset: Dataset, architecture: str) -> RunConfig:
     entry = find_architecture(architecture)
     counts = dataset.splits["train"]
     n_train = sum(counts.values())
-    return RunConfig(
-        dataset_id=dataset.dataset_id,
-        architecture=architecture,
-        weights="imagenet" if entry.has_backbone else "random",
-        epochs=entry.epochs,
-        learning_rate=entry.learning_rate,
-        batch_size=32 if n_train >= 500 else 16 if n_train >= 100 else 8,
-        dropout=entry.dropout,
-        class_weights=imbalance(counts) > NEEDED,
-        fine_tune_blocks=entry.fine_tune_blocks,
-        image_size=entry.input_size,
-    )
+    values: dict[str, Any] = {
+        "dataset_id": dataset.dataset_id,
+        "architecture": architecture,
+        "weights": "imagenet" if entry.has_backbone else "random",
+        "batch_size": 32 if n_train >= 500 else 16 if n_train >= 100 else 8,
+        "class_weights": imbalance(counts) > NEEDED,
+        "image_size": entry.input_size,
+    }
+    return RunConfig.model_validate(values | dict(entry.defaults))
 
 
 def input_size(config: RunConfig) -> int:

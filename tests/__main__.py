@@ -2,12 +2,15 @@
 
 Finds or installs a Chromium for the browser tests, then runs format, lint and type checks, then pytest. Without any
 Chromium the browser tests are skipped with a word on how to get one; with CI=true that is a failure.
+
+Without options the tests run in two halves side by side: trainings and browsers wait a lot, the others compute.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 
 from tests.chromium import HOW_TO_GET, find_or_install
 
@@ -16,6 +19,9 @@ CHECKS = (
     ("ruff", "check", "."),
     ("mypy",),
 )
+PYTEST = (sys.executable, "-m", "pytest")
+WAITING = ("tests/ml", "tests/browser")
+COMPUTING = ("tests", *[f"--ignore={folder}" for folder in WAITING])
 
 
 def main(options: list[str]) -> int:
@@ -27,7 +33,20 @@ def main(options: list[str]) -> int:
         code = subprocess.run([sys.executable, "-m", *check]).returncode
         if code:
             return code
-    return subprocess.run([sys.executable, "-m", "pytest", *options]).returncode
+    if options:
+        return subprocess.run([*PYTEST, *options]).returncode
+    return _run_halves()
+
+
+def _run_halves() -> int:
+    """Run both halves; the second one's output is shown when the first has ended. Returns the first failure's code."""
+    with tempfile.TemporaryFile() as output:
+        second = subprocess.Popen([*PYTEST, *COMPUTING], stdout=output, stderr=output)
+        first = subprocess.run([*PYTEST, *WAITING]).returncode
+        code = second.wait()
+        output.seek(0)
+        sys.stdout.write(output.read().decode(errors="replace"))
+    return first or code
 
 
 if __name__ == "__main__":

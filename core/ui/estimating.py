@@ -34,13 +34,11 @@ def _render(dataset: Dataset, config: RunConfig, trial: Trial) -> None:
     estimate = _estimate(dataset, config, trial)
     with st.container(horizontal=True):
         for label, value, note in (
-            ("Estimated time", short_duration(estimate.seconds), "start to scores"),
+            ("Estimated time", short_duration(estimate.seconds), "until scored"),
             ("Memory", f"{estimate.memory_mb / 1024:.1f} GB", "largest"),
             ("Number format", _FORMAT_TITLES.get(trial.number_format, trial.number_format), _explain_format(trial)),
         ):
-            st.metric(
-                label, value, note, delta_color="off", delta_arrow="off", border=True, width=140, height="stretch"
-            )
+            st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True, width=140)
     steps = ", ".join(f"{name.lower()} {duration(seconds)}" for name, seconds in estimate.steps.items())
     early = " Early stopping can make it shorter." if config.patience else ""
     st.caption(f"Measured on this machine ({plain(explain_machine())}): {steps}.{early}")

@@ -226,4 +226,4 @@ def _step(default: float) -> float:
 
 
 def _decimals(default: float) -> int:
-    return 5 if default < 0.01 else 2 if default < 1 else 1
+    return 5 if 0 < default < 0.01 else 2 if default < 1 else 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.datasets import Dataset, read_dataset
 from core.importing import create_import, run_import
 from core.runs import Run
 from core.samples import draw_phantom
@@ -48,6 +49,30 @@ def test_sample_import_datasets_and_delete(make_zip: Any, workspace: Path) -> No
     assert "10 patients" in core("import", make_zip(members), "--patient-pattern", r"/(\d+)\.png")["notes"][0]
     assert core("delete", "scans")["deleted"] == "scans"
     assert [entry["dataset_id"] for entry in core("datasets")] == ["mine"]
+
+
+def test_a_reader_that_has_had_enough_is_no_error(tiny_dataset: Dataset) -> None:
+    command = [sys.executable, "-m", "core", "datasets"]
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 0
+
+
+def test_an_estimate_tells_time_memory_and_format(tiny_dataset: Dataset) -> None:
+    found = core("estimate", "tiny", "--architecture", "compact_cnn", "--epochs", 2, "--set", "image_size=32")
+    assert found["seconds"] == pytest.approx(sum(found["steps"].values()), abs=0.5)
+    assert found["number_format"] in found["images_per_second"]
+    assert found["memory_mb"] > 100
+    assert "no data set" in error("estimate", "none", "--architecture", "compact_cnn")
+
+
+def test_a_run_whose_data_set_is_gone_cannot_be_repeated(finished_run: Run) -> None:
+    assert "no run" in error("repeat", "none")
+    (read_dataset("tiny").folder / "dataset.json").unlink()
+    assert "its data set" in error("repeat", finished_run.run_id)
 
 
 def test_audit_split_and_zip(make_zip: Any, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_the_file_that_keras_downloads_is_found_again(entry: Any, seen: dict[str
 def test_the_catalogue_says_how_large_it_is_and_how_many_blocks_open(entry: Any, seen: dict[str, Any]) -> None:
     found = seen[entry.key]
     assert found["million_parameters"] == pytest.approx(entry.parameters, abs=0.05)
-    assert found["n_blocks"] == entry.blocks >= entry.fine_tune_blocks
+    assert found["n_blocks"] == entry.blocks >= entry.defaults["fine_tune_blocks"]
     # Float32 weights of the backbone, and little around them.
     assert entry.download_mb == pytest.approx(4 * entry.parameters, rel=0.05)
 
