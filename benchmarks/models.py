@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         grouped = run_import(create_version(shipped, new_split(), ""))
         for name, dataset in (("as shipped", shipped), ("grouped split", grouped)):
             for architecture in options.architectures:
-                runs = [train(dataset, architecture, seed=seed, **changes)[0] for seed in options.seeds]
+                runs = [train(dataset, architecture, seed=seed, **changes).run for seed in options.seeds]
                 scores = {split: [found.score(split) or 0.0 for found in runs] for split in ("validation", "test")}
                 say(f"{architecture}, {name}: {scores}")
                 seconds = mean(float(found.metrics["training_seconds"]) for found in runs)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,6 +20,7 @@ import psutil
 
 from core.config import make_config
 from core.datasets import Dataset, read_manifest
+from core.estimate import estimate_run
 from core.importing import create_import, run_import
 from core.runs import Run, read_log, read_run, start_run
 from core.settings import PROJECT, read_settings
@@ -51,23 +53,41 @@ def link_folders(dataset: Dataset, folder: Path) -> Path:
     return folder
 
 
-def train(dataset: Dataset, architecture: str, **changes: object) -> tuple[Run, float]:
-    """Train to the end; gives the run and its largest memory in MB, mapped files not counted.
+@dataclass(frozen=True)
+class Watched:
+    """A run that was watched to its end.
+
+    Attributes:
+        memory_mb: largest memory of the worker, mapped files not counted.
+        left_after_first: seconds that were said to be left after the first epoch, and that really were.
+        estimated: seconds that the form would have said before the start.
+    """
+
+    run: Run
+    memory_mb: float
+    left_after_first: tuple[float, float]
+    estimated: float
+
+
+def train(dataset: Dataset, architecture: str, **changes: object) -> Watched:
+    """Train to the end, and watch.
 
     What is measured once per machine (see `core.trials`) is measured before.
     """
     config = make_config(dataset, architecture, changes)
     say(f"Measuring {architecture}")
-    ensure_trial(config, lambda *_: None)
+    trial = ensure_trial(config, lambda *_: None)
+    estimated = estimate_run(dataset, config, trial).seconds if trial else 0.0
     say(f"Training {architecture} {changes or 'with default settings'}")
-    run, most = start_run(dataset, config), 0.0
-    while read_run(run.run_id).status.is_alive:
-        most = max(most, _own_memory(read_run(run.run_id).status.pid))
+    run, most, said, first = start_run(dataset, config), 0.0, 0.0, 0.0
+    while (run := read_run(run.run_id)).status.is_alive:
+        most = max(most, _own_memory(run.status.pid))
+        if run.status.progress.get("epoch", 0) > 1 and not first:
+            said, first = run.status.seconds_left or 0.0, time.time()
         time.sleep(0.25)
-    run = read_run(run.run_id)
     if run.state != "finished":
         raise SystemExit(f"{run.run_id} {run.state}: {run.status.error}\n{read_log(run)}")
-    return run, most
+    return Watched(run, most, (said, (run.status.ended_at or first) - first if first else 0.0), estimated)
 
 
 def seconds_before_start(run: Run) -> float:

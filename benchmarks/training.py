@@ -61,7 +61,8 @@ def measure_mobilenet(dataset: Dataset, folders: Path, options: argparse.Namespa
     if weights is None:
         say("Left out: MobileNetV2, because its ImageNet weights are not on this machine (STUDIO_PRETRAINED)")
         return []
-    ours, _ = train(dataset, "mobilenet_v2")
+    watched = train(dataset, "mobilenet_v2")
+    ours = watched.run
     classic = call(
         "benchmarks.classic", "mobilenet_v2", folders, "--weights", weights.path, "--epochs", options.classic_epochs,
         "--until", GOAL,
@@ -89,7 +90,13 @@ def measure_mobilenet(dataset: Dataset, folders: Path, options: argparse.Namespa
             "≤ 0.33",
         ),
         _measure_prediction(dataset, folders, ours),
+        _compare_seconds("MobileNetV2, time left after the first epoch, said ÷ true", *watched.left_after_first),
+        _compare_seconds("MobileNetV2, estimate before the start ÷ true", watched.estimated, total),
     ]
+
+
+def _compare_seconds(what: str, said: float, true: float) -> Row:
+    return (what, f"{said:.0f} s said", f"{true:.0f} s true", f"{said / true:.2f}" if true else "–", "0.8 to 1.2")
 
 
 def measure_cnn(dataset: Dataset, folders: Path, options: argparse.Namespace) -> list[Row]:
@@ -97,7 +104,8 @@ def measure_cnn(dataset: Dataset, folders: Path, options: argparse.Namespace) ->
     classic = call("benchmarks.classic", "custom_cnn", folders, "--epochs", 2, "--test-after", 0)[-1]["seconds"]
     rows = []
     for size, target in ((CLASSIC_SIZE, "≥ 3.5"), (150, "≥ 10")):
-        ours, memory = train(dataset, "custom_cnn", epochs=3, image_size=size)
+        watched = train(dataset, "custom_cnn", epochs=3, image_size=size)
+        ours = watched.run
         seconds = mean(row["seconds"] for row in read_history(ours.folder)[1:])
         what = f"custom CNN, time per epoch at {size}: classic ({CLASSIC_SIZE}) ÷ ours ({ours.config.number_format})"
         rows.append((what, f"{classic:.1f} s", f"{seconds:.1f} s", f"{classic / seconds:.1f}", target))
@@ -114,7 +122,7 @@ def measure_cnn(dataset: Dataset, folders: Path, options: argparse.Namespace) ->
         )
     )
     what = f"memory of the worker, {dataset.n_images:,} pictures"
-    return [*rows, (what, "–", f"{memory / 1024:.2f} GB", "–", "≤ 3 GB")]
+    return [*rows, (what, "–", f"{watched.memory_mb / 1024:.2f} GB", "–", "≤ 3 GB")]
 
 
 def _measure_prediction(dataset: Dataset, folders: Path, ours: Run) -> Row:

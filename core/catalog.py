@@ -47,11 +47,8 @@ _BACKBONE = {
     "epochs": 11,
     "head_epochs": 3,
     "fine_tune_blocks": 4,
-    "fine_tune_learning_rate": 5e-4,
+    "fine_tune_learning_rate": 6e-4,
     "weight_decay": 0.02,
-    "rotation": 15.0,
-    "zoom": 0.15,
-    "shift": 0.05,
 }
 
 _ENTRIES = (
@@ -83,7 +80,7 @@ _ENTRIES = (
         input_size=224,
         parameters=2.3,
         speed=1.0,
-        defaults=_BACKBONE | {"fine_tune_blocks": 7},
+        defaults=_BACKBONE,
         weights_files=(
             "mobilenet_v2_1.0_no_top.weights.h5",
             "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",

@@ -176,7 +176,7 @@ class RunConfig(BaseModel):
         le=0.1,
     )
     augmented_views: int = _setting(
-        3,
+        2,
         "Fine-tuning",
         "Augmented views",
         "Augmented versions of each picture whose backbone features are computed once and reused in every epoch.",

@@ -106,6 +106,15 @@ def ensure_trial(config: RunConfig, report: jobs.Report) -> Trial | None:
     return trial
 
 
+def wait_for_trials(report: jobs.Report) -> None:
+    """Let a dry run that is under way come to its end: beside a training it would measure too little."""
+    end = time.time() + _PATIENCE
+    folders = [file.parent for file in (read_settings().cache / "trials").glob("*/lock")]
+    while any(jobs.is_locked(folder) for folder in folders) and time.time() < end:
+        report("Measuring this machine", 0, 1)
+        time.sleep(0.2)
+
+
 def freeze_number_format(config: RunConfig, n_train: int, report: jobs.Report) -> RunConfig:
     """Replace "auto" by the format that was measured, or is measured now, so that a repeat uses the same."""
     if config.number_format != "auto":

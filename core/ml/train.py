@@ -42,6 +42,9 @@ def main(folder: Path) -> int:
         job.update(state="running", started_at=started, message="Starting")
         try:
             state = _train(folder, job, started)
+        except jobs.JobStopped:  # while this machine was measured: there is no network yet that could be kept
+            job.end("stopped", message="Stopped before it began to learn.")
+            return 0
         except BaseException as error:
             line = explain_failure(error)
             logger.error(line, exc_info=not isinstance(error, StudioError))
@@ -69,12 +72,13 @@ def _train(folder: Path, job: jobs.Job, started: float) -> str:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     from core.datasets import read_dataset
     from core.runs import RunStopped, freeze_config, read_run
-    from core.trials import freeze_number_format
+    from core.trials import freeze_number_format, wait_for_trials
 
     report = jobs.make_reporter(job, RunStopped("Stopped on request."))
     with storage_errors():
         run = read_run(folder.name)
         dataset = read_dataset(run.config.dataset_id)
+        wait_for_trials(report)
         run = freeze_config(run, freeze_number_format(run.config, dataset.n_in("train"), report))
         with _importing("core.ml.training"):
             job.report("Starting TensorFlow")

@@ -1,0 +1,80 @@
+"""What the Train page says before a start, and how a run is repeated."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from core import jobs
+from core.config import make_config
+from core.datasets import Dataset
+from core.files import write_json
+from core.runs import Run, list_runs
+from core.trials import Trial, store_format, trial_folder
+from tests.pages.test_pages import open_page, words
+
+
+def put_trial(dataset: Dataset) -> None:
+    """The result of a dry run of the custom CNN."""
+    formats = {"float32": 100.0, "mixed_bfloat16": 180.0}
+    store_format("custom_cnn", formats)
+    trial = Trial("mixed_bfloat16", formats, 4.0, {"training": 180.0}, {"training": 500.0}, None, 1.0, 1536.0)
+    folder = trial_folder(make_config(dataset, "custom_cnn", {}))
+    folder.mkdir(parents=True)
+    write_json(folder / "result.json", asdict(trial))
+
+
+def test_without_a_dry_run_the_form_offers_one_and_starts_it(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(jobs, "launch", lambda module, *_: started.append(module))
+    app = open_page("pages/2_Train.py")
+    assert started == [], "auto trials are off in tests"
+    app.button(key="start_trial").click().run()
+    assert started == ["core.ml.trial"]
+    assert "dry run" in words(app)
+
+
+def test_a_network_is_measured_by_itself_when_it_is_first_chosen(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDIO_AUTO_TRIALS", "1")
+    started: list[str] = []
+    monkeypatch.setattr(jobs, "launch", lambda module, *_: started.append(module))
+    open_page("pages/2_Train.py")
+    assert started == ["core.ml.trial"]
+    open_page("pages/2_Train.py")
+    assert started == ["core.ml.trial"], "one that is under way is left alone"
+
+
+def test_beside_a_running_training_nothing_is_measured(running_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIO_AUTO_TRIALS", "1")
+    monkeypatch.setattr(jobs, "launch", lambda *_: pytest.fail("started"))
+    assert "A training is running" in words(open_page("pages/2_Train.py"))
+
+
+def test_the_estimate_tells_time_memory_and_number_format(tiny_dataset: Dataset) -> None:
+    put_trial(tiny_dataset)
+    app = open_page("pages/2_Train.py")
+    shown = {metric.label: metric for metric in app.metric}
+    assert shown["Memory"].value == "1.5 GB"
+    assert shown["Number format"].value == "bfloat16"
+    assert shown["Number format"].delta == "1.8× as fast"
+    assert shown["Estimated time"].value.endswith((" s", " min"))
+    assert "start 4 s" in words(app)
+    before = shown["Estimated time"].value
+    key = next(entry.key for entry in app.number_input if str(entry.key).endswith("_epochs"))
+    app.number_input(key=key).set_value(500).run()
+    assert next(metric.value for metric in app.metric if metric.label == "Estimated time") != before
+
+
+def test_a_run_is_repeated_with_one_click(finished_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, str]] = []
+    monkeypatch.setattr(jobs, "launch", lambda module, folder, log, environment: given.append(environment))
+    app = open_page("pages/2_Train.py", "live", run=finished_run.run_id)
+    app.button(key="repeat_run").click().run()
+    repeated = next(run for run in list_runs() if run.repeat_of == finished_run.run_id)
+    assert repeated.config == finished_run.config
+    assert given == [{"STUDIO_THREADS": str(finished_run.environment["threads"])}]
