@@ -141,6 +141,8 @@ def store_format(architecture: str, formats: dict[str, float]) -> str:
     stored = read_json(_formats_file()) or {}
     measured = {architecture: {"number_format": chosen, "formats": formats}}
     stored[_machine_key()] = stored.get(_machine_key(), {}) | measured | {"machine": describe_machine()}
+    with storage_errors():
+        _formats_file().parent.mkdir(parents=True, exist_ok=True)
     write_json(_formats_file(), stored)
     return chosen
 

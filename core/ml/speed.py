@@ -29,7 +29,7 @@ from core.weights import find_imagenet_weights
 
 FORMATS = ("float32", "mixed_bfloat16")
 _N_CLASSES = 4
-_MIN_SECONDS, _MIN_BATCHES = 1.0, 3
+_MIN_SECONDS, _ENOUGH_SECONDS, _MIN_BATCHES = 1.0, 5.0, 3
 
 
 def measure(config: RunConfig, start_seconds: float, report: Report) -> Trial:
@@ -125,10 +125,11 @@ def _make_batch(model: keras.Model, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _measure(step: Callable[[], object]) -> float:
-    """Steps per second, the first two not counted: they trace and allocate."""
-    step(), step()
-    started, n = time.perf_counter(), 0
-    while n < _MIN_BATCHES or time.perf_counter() - started < _MIN_SECONDS:
+    """Steps per second, the first not counted: it traces and allocates. A slow network is measured by few steps."""
+    step()
+    started, n, seconds = time.perf_counter(), 0, 0.0
+    while (n < _MIN_BATCHES and seconds < _ENOUGH_SECONDS) or seconds < _MIN_SECONDS:
         step()
         n += 1
-    return n / (time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+    return n / seconds
