@@ -9,6 +9,7 @@ import numpy as np
 
 from core.config import RunConfig, input_size
 from core.datasets import Dataset, read_manifest
+from core.errors import WeightsError
 from core.features import backbone_key, count_missing
 from core.phases import Phase, frozen_layers, plan_phases
 from core.pixels import pixels_folder
@@ -38,7 +39,7 @@ def estimate_run(dataset: Dataset, config: RunConfig, trial: Trial) -> Estimate:
     """Add up what a run has to do. Early stopping can only make it shorter.
 
     Raises:
-        StudioError: the data set is damaged, or the weights are not there.
+        StudioError: the data set is damaged, or the run that lends its weights is gone.
     """
     steps = {"Start": trial.start_seconds}
     size = input_size(config)
@@ -46,8 +47,7 @@ def estimate_run(dataset: Dataset, config: RunConfig, trial: Trial) -> Estimate:
         steps["Decode the scans"] = dataset.n_images * _seconds_to_decode(dataset, size) / read_settings().n_threads
     layers = frozen_layers(config)
     if layers and trial.features_per_second:
-        missing = count_missing(backbone_key(config, layers), dataset, config)
-        steps["Compute features"] = missing / trial.features_per_second
+        steps["Compute features"] = _count_missing(dataset, config, layers) / trial.features_per_second
     for phase in plan_phases(config):
         steps[phase.name.capitalize()] = phase.n_epochs * epoch_seconds(dataset, phase, trial)
     steps["Save and score"] = closing_seconds(dataset, trial)
@@ -64,6 +64,14 @@ def closing_seconds(dataset: Dataset, trial: Trial) -> float:
     """Time from the last epoch to the scores."""
     n_scored = dataset.n_in("validation") + dataset.n_in("test")
     return _CLOSING_SECONDS + trial.export_seconds + n_scored / (trial.features_per_second or _PREDICT_PER_SECOND)
+
+
+def _count_missing(dataset: Dataset, config: RunConfig, layers: tuple[str, ...]) -> int:
+    try:
+        return count_missing(backbone_key(config, layers), dataset, config)
+    except WeightsError:  # they are downloaded at the start, so nothing can be there yet
+        views = config.augmented_views if config.augment else 0
+        return dataset.n_in("train") * (1 + views) + dataset.n_in("validation")
 
 
 def _seconds_to_decode(dataset: Dataset, size: int) -> float:

@@ -173,8 +173,8 @@ def _compute(session: Any, pixels: Pixels, config: RunConfig, way: _Pass, folder
             for name, values in zip(outputs, session.run(list(outputs), {"pixels": batch}), strict=True):
                 outputs[name][start : start + len(batch)] = values
             yield len(batch)
-    for output in outputs.values():
-        output.flush()
+    while outputs:  # closed too: a folder with mapped files in it cannot be renamed everywhere
+        outputs.popitem()[1].flush()
 
 
 def _batch(pixels: Pixels, indices: np.ndarray, changes: Changes | None, start: int) -> np.ndarray:

@@ -129,8 +129,8 @@ def _decode(
                 written["colour" if has_colour[at] else "grey"][rows[at]] = decoded
                 if at % _REPORT_EVERY == 0:
                     report("Decoding pictures", at, len(pictures))
-        for array in written.values():
-            array.flush()
+        while written:  # closed too: a folder with mapped files in it cannot be renamed everywhere
+            written.popitem()[1].flush()
 
 
 def _open(folder: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray] | None:

@@ -70,6 +70,21 @@ def test_the_estimate_tells_time_memory_and_number_format(tiny_dataset: Dataset)
     assert next(metric.value for metric in app.metric if metric.label == "Estimated time") != before
 
 
+def test_weights_that_are_yet_to_be_downloaded_are_no_error(tiny_dataset: Dataset) -> None:
+    formats = {"float32": 100.0}
+    store_format("mobilenet_v2", formats)
+    config = make_config(tiny_dataset, "mobilenet_v2", {"weights": "imagenet-download"})
+    speeds = {"head": 1000.0, "fine-tuning": 100.0}
+    folder = trial_folder(config)
+    folder.mkdir(parents=True)
+    write_json(folder / "result.json", asdict(Trial("float32", formats, 4.0, speeds, speeds, 200.0, 3.0, 1000.0)))
+    app = open_page("pages/2_Train.py")
+    app.radio(key="architecture").set_value("mobilenet_v2").run()
+    app.selectbox(key="weights_mobilenet_v2").set_value("imagenet-download").run()
+    assert not app.error
+    assert "compute features" in words(app)
+
+
 def test_a_run_is_repeated_with_one_click(finished_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[dict[str, str]] = []
     monkeypatch.setattr(jobs, "launch", lambda module, folder, log, environment: given.append(environment))
