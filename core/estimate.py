@@ -19,6 +19,8 @@ from core.trials import Trial
 
 _SAMPLE = 8  # pictures whose decoding is timed
 _CLOSING_SECONDS = 3.0  # to build the kept model and to load what scores it, besides its export
+_FEATURES_SHARE = 0.8  # of the backbone's speed: views are made and TensorFlow is imported meanwhile
+_OVERHEAD = 1.08  # batches are read and augmented, and the best weights are saved
 _PREDICT_PER_SECOND = 100.0  # pictures scored with a network whose forward speed was not measured
 
 
@@ -47,17 +49,19 @@ def estimate_run(dataset: Dataset, config: RunConfig, trial: Trial) -> Estimate:
         steps["Decode the scans"] = dataset.n_images * _seconds_to_decode(dataset, size) / read_settings().n_threads
     layers = frozen_layers(config)
     if layers and trial.features_per_second:
-        steps["Compute features"] = _count_missing(dataset, config, layers) / trial.features_per_second
+        speed = trial.features_per_second * _FEATURES_SHARE
+        steps["Compute features"] = _count_missing(dataset, config, layers) / speed
     for phase in plan_phases(config):
-        steps[phase.name.capitalize()] = phase.n_epochs * epoch_seconds(dataset, phase, trial)
+        steps[phase.name.capitalize()] = phase_seconds(dataset, phase, trial)
     steps["Save and score"] = closing_seconds(dataset, trial)
     return Estimate(steps, trial.memory_mb)
 
 
-def epoch_seconds(dataset: Dataset, phase: Phase, trial: Trial) -> float:
-    """Time of one epoch of a phase, validation included."""
+def phase_seconds(dataset: Dataset, phase: Phase, trial: Trial) -> float:
+    """Time of a phase, validation included."""
     train = dataset.n_in("train") / trial.train_per_second[phase.name]
-    return train + dataset.n_in("validation") / trial.validate_per_second[phase.name]
+    validate = dataset.n_in("validation") / trial.validate_per_second[phase.name]
+    return trial.trace_seconds[phase.name] + phase.n_epochs * _OVERHEAD * (train + validate)
 
 
 def closing_seconds(dataset: Dataset, trial: Trial) -> float:

@@ -23,7 +23,7 @@ from core.settings import read_settings
 
 logger = logging.getLogger(__name__)
 LOG = "trial.log"
-_FORMAT = 1  # raised when a trial measures something else
+_FORMAT = 2  # raised when a trial measures something else
 _PATIENCE = 300.0  # seconds after which a run goes on without a trial
 _SMALL_RUN = 5_000  # training pictures over all epochs below which a measurement takes longer than it can save
 
@@ -37,6 +37,7 @@ class Trial:
         formats: training pictures per second by number format, as far as they were measured.
         start_seconds: from the start of a process until its network is built.
         train_per_second, validate_per_second: pictures per second by phase.
+        trace_seconds: by phase, what its first steps take besides, while TensorFlow makes its graphs.
         features_per_second: pictures per second through the frozen backbone; None without one.
         export_seconds: to write a model as ONNX.
         memory_mb: largest memory of the process.
@@ -47,6 +48,7 @@ class Trial:
     start_seconds: float
     train_per_second: dict[str, float]
     validate_per_second: dict[str, float]
+    trace_seconds: dict[str, float]
     features_per_second: float | None
     export_seconds: float
     memory_mb: float

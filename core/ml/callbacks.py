@@ -128,8 +128,6 @@ class RunRecorder(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock of the epoch."""
         self._epoch, self._epoch_started = epoch + 1, self._clock()
-        # Read now: some schedules set the next epoch's rate before this one is recorded.
-        self._learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Report the progress, at most every half second."""
@@ -147,6 +145,8 @@ class RunRecorder(keras.callbacks.Callback):
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Say that validation has begun."""
         self._trained = self._clock()
+        # Read now, of the last step: some schedules set the next epoch's rate before this one is recorded.
+        self._learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self._report("Validating", self._batches, self._clock() - self._epoch_started, {})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

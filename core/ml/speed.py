@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,6 +33,14 @@ _N_CLASSES = 4
 _MIN_SECONDS, _ENOUGH_SECONDS, _MIN_BATCHES = 1.0, 5.0, 3
 
 
+@dataclass(frozen=True)
+class _Speed:
+    """Pictures per second, and what the first step took longer than the others."""
+
+    per_second: float
+    trace_seconds: float
+
+
 def measure(config: RunConfig, start_seconds: float, report: Report) -> Trial:
     """Measure the phases of a run, in each number format that may be chosen."""
     built = time.perf_counter()
@@ -42,49 +51,48 @@ def measure(config: RunConfig, start_seconds: float, report: Report) -> Trial:
     asked: tuple[str, ...] = FORMATS if config.number_format == "auto" else (config.number_format,)
     if known and config.number_format == "auto":
         asked = (str(known["number_format"]),)
-    speeds, networks = {}, {}
+    speeds: dict[str, _Speed] = {}
+    networks: dict[str, Network] = {}
     for done, name in enumerate(asked):
         report("Measuring number formats", done, len(asked) + 1)
         networks[name] = build_network(config, _N_CLASSES, number_format=name)
         speeds[name] = _measure_training(networks[name], longest, config)
-    chosen = max(speeds, key=lambda name: speeds[name])
+    formats = {name: speed.per_second for name, speed in speeds.items()}
+    chosen = max(formats, key=lambda name: formats[name])
     if config.number_format == "auto" and not known:
-        chosen = store_format(config.architecture, speeds)
-    train, validate = (
-        {longest.name: speeds[chosen]},
-        {longest.name: _measure_validation(networks[chosen], longest, config)},
-    )
-    for phase in first_phases:
-        train[phase.name] = _measure_training(networks[chosen], phase, config)
-        validate[phase.name] = _measure_validation(networks[chosen], phase, config)
+        chosen = store_format(config.architecture, formats)
+    train = {longest.name: speeds[chosen]}
+    train |= {phase.name: _measure_training(networks[chosen], phase, config) for phase in first_phases}
+    validate = {phase.name: _measure_validation(networks[chosen], phase, config) for phase in plan_phases(config)}
     report("Measuring the backbone", len(asked), len(asked) + 1)
     features, export_seconds = _measure_frozen(network, config)
     return Trial(
         number_format=chosen,
-        formats=speeds if not known else dict(known["formats"]) | speeds,
+        formats=dict(known["formats"]) | formats if known else formats,
         start_seconds=round(start_seconds, 2),
-        train_per_second=train,
-        validate_per_second=validate,
+        train_per_second={name: speed.per_second for name, speed in train.items()},
+        validate_per_second={name: speed.per_second for name, speed in validate.items()},
+        trace_seconds={name: speed.trace_seconds + validate[name].trace_seconds for name, speed in train.items()},
         features_per_second=features,
         export_seconds=round(export_seconds, 2),
         memory_mb=round(psutil.Process().memory_info().rss / 2**20),
     )
 
 
-def _measure_training(network: Network, phase: Phase, config: RunConfig) -> float:
-    """Pictures per second of training steps, inputs in memory."""
+def _measure_training(network: Network, phase: Phase, config: RunConfig) -> _Speed:
+    """Training steps, inputs in memory."""
     model = network.part_for(phase.cut)
     open_layers(network, phase.cut)
     compile_phase(model, config, phase, n_batches=100)
     inputs, targets = _make_batch(model, config.batch_size)
-    return _measure(lambda: model.train_on_batch(inputs, targets)) * config.batch_size
+    return _measure(lambda: model.train_on_batch(inputs, targets), config.batch_size)
 
 
-def _measure_validation(network: Network, phase: Phase, config: RunConfig) -> float:
+def _measure_validation(network: Network, phase: Phase, config: RunConfig) -> _Speed:
     model = network.part_for(phase.cut)
     compile_phase(model, config, phase, n_batches=100)
     inputs, targets = _make_batch(model, config.batch_size)
-    return _measure(lambda: model.test_on_batch(inputs, targets)) * config.batch_size
+    return _measure(lambda: model.test_on_batch(inputs, targets), config.batch_size)
 
 
 def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, float]:
@@ -106,7 +114,7 @@ def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, 
             return None, seconds
         session = open_session(path)
         pixels = _make_batch(network.model, 32)[0]
-        return _measure(lambda: session.run(None, {"pixels": pixels})) * len(pixels), seconds
+        return _measure(lambda: session.run(None, {"pixels": pixels}), len(pixels)).per_second, seconds
 
 
 def _has_weights(config: RunConfig) -> bool:
@@ -124,12 +132,14 @@ def _make_batch(model: keras.Model, size: int) -> tuple[np.ndarray, np.ndarray]:
     return inputs, np.eye(_N_CLASSES, dtype=np.float32)[rng.integers(0, _N_CLASSES, size)]
 
 
-def _measure(step: Callable[[], object]) -> float:
-    """Steps per second, the first not counted: it traces and allocates. A slow network is measured by few steps."""
+def _measure(step: Callable[[], object], n_pictures: int) -> _Speed:
+    """Speed of a step of so many pictures. The first is told apart; a slow network is measured by few steps."""
+    started = time.perf_counter()
     step()
+    first = time.perf_counter() - started
     started, n, seconds = time.perf_counter(), 0, 0.0
     while (n < _MIN_BATCHES and seconds < _ENOUGH_SECONDS) or seconds < _MIN_SECONDS:
         step()
         n += 1
         seconds = time.perf_counter() - started
-    return n / seconds
+    return _Speed(n * n_pictures / seconds, max(first - seconds / n, 0.0))

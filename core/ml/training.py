@@ -10,7 +10,7 @@ import keras
 from core.balance import weigh_classes
 from core.config import RunConfig
 from core.datasets import Dataset
-from core.estimate import closing_seconds, epoch_seconds
+from core.estimate import closing_seconds, phase_seconds
 from core.features import Features, backbone_key, find_features
 from core.files import write_json
 from core.jobs import Job, Report
@@ -147,5 +147,5 @@ def _seconds_after(later: tuple[Phase, ...], dataset: Dataset, trial: Trial | No
     """Time from the end of a phase to the end of the run, by the dry run; None without one."""
     if trial is None:
         return None
-    to_come = sum(phase.n_epochs * epoch_seconds(dataset, phase, trial) for phase in later)
+    to_come = sum(phase_seconds(dataset, phase, trial) for phase in later)
     return to_come + closing_seconds(dataset, trial)

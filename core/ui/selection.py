@@ -22,8 +22,6 @@ _OF_ONE_PAGE = (
     "_url_dataset",
     "_url_run",
     "_view_seen",
-    "_view_picked",
-    "_view_echoes",
     "runs",
     "_runs_seen",
     "_decoded",
@@ -31,7 +29,6 @@ _OF_ONE_PAGE = (
 )
 _MOVE = "_move"  # the last move of ours: address before, address after, when
 _MOVE_SECONDS = 2.0  # the longest that the browser takes to hear of a new address
-_ECHO_SECONDS = 5.0  # the longest that the menu takes to answer a resync
 PAGE = "_page"  # key of the page that was drawn last in this tab
 
 
@@ -86,45 +83,29 @@ def choose_section(sections: dict[str, tuple[str, str]]) -> str:
     current = current if current in sections else slugs[0]
     titles = [title for title, _ in sections.values()]
     at = slugs.index(current)
-    seen = st.session_state.get("_view_seen")
+    if st.session_state.get("_view_seen", current) != current:
+        # The address has moved (a link, Back, a move of ours): a menu drawn anew can neither show the old section nor
+        # mistake its own adjustment for a click.
+        st.session_state["_view_menu"] = st.session_state.get("_view_menu", 0) + 1
     picked = option_menu(
         None,
         titles,
         icons=[icon for _, icon in sections.values()],
         orientation="horizontal",
         default_index=at,
-        manual_select=at if seen != current else None,
-        key=f"sections_{'_'.join(slugs)}",
+        key=f"sections_{'_'.join(slugs)}_{st.session_state.get('_view_menu', 0)}",
         styles={
             "container": {"padding": "0.2rem", "background-color": "transparent", "max-width": "100%"},
             "nav-link": {"font-family": "var(--font)", "font-size": "0.95rem", "padding": "0.4rem 0.6rem"},
             "nav-link-selected": {"font-weight": "600"},
         },
     )
-    st.session_state["_view_seen"] = current
     chosen = slugs[titles.index(picked)] if picked in titles else current
-    was_moved = seen != current
-    if _is_click(chosen, current, was_moved=was_moved):
+    st.session_state["_view_seen"] = chosen
+    if chosen != current:
         show_section(chosen, default=slugs[0])
         st.rerun()
     return current
-
-
-def _is_click(chosen: str, current: str, *, was_moved: bool) -> bool:
-    """Whether the menu's value is a click, and not the echo of our own resync after Back or Forward.
-
-    An echo comes with a later rerun; after two quick steps through the history it may even come late.
-    """
-    echoes: dict[str, float] = st.session_state.setdefault("_view_echoes", {})
-    before = st.session_state.get("_view_picked", current)
-    st.session_state["_view_picked"] = chosen
-    if was_moved and chosen != current:
-        echoes[current] = time.time()
-        return False
-    if chosen in (current, before):
-        echoes.pop(chosen, None)
-        return False
-    return time.time() - echoes.pop(chosen, 0.0) > _ECHO_SECONDS
 
 
 def show_section(slug: str, *, default: str = "") -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.datasets import list_datasets
+from core.config import default_config
+from core.datasets import list_datasets, read_dataset
 from core.history import read_history
 from core.intake import THUMBNAIL
 from core.runs import Run, delete_run, list_runs
@@ -169,6 +170,8 @@ def test_back_and_forward_follow_the_sections(finished_run: Run, open_tab: OpenT
 
 
 def test_the_settings_of_a_run_come_back_into_the_form(finished_run: Run, open_tab: OpenTab) -> None:
+    default = default_config(read_dataset("tiny"), "custom_cnn").epochs
+    assert default != finished_run.config.epochs
     page = open_tab(f"/Train?view=live&run={finished_run.run_id}")
     click(page, "train_again")
     settings = {"epochs": "2", "batch_size": "8", "learning_rate": "0.00100"}
@@ -176,7 +179,7 @@ def test_the_settings_of_a_run_come_back_into_the_form(finished_run: Run, open_t
         expect(page.locator(f".st-key-setting_tiny_custom_cnn_{name} input")).to_have_value(value)
     page.reload()
     expect(page.locator(".st-key-setting_tiny_custom_cnn_batch_size input")).to_have_value("8")
-    expect(page.locator(".st-key-setting_tiny_custom_cnn_epochs input")).to_have_value("15")
+    expect(page.locator(".st-key-setting_tiny_custom_cnn_epochs input")).to_have_value(str(default))
 
 
 def test_a_click_on_a_confusion_cell_shows_its_scans(finished_run: Run, open_tab: OpenTab) -> None:
@@ -214,9 +217,7 @@ def test_every_page_fits_a_phone(finished_run: Run, open_tab: OpenTab, theme: st
     for path in ("/", "/Dataset?view=explore", "/Train", "/Evaluate", "/Predict"):
         page = open_tab(path, color_scheme=theme)
         page.set_viewport_size({"width": 390, "height": 844})
-        page.wait_for_timeout(500)
-        width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-        assert width <= 390, path
+        page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollWidth <= 390", timeout=10_000)
 
 
 def test_a_data_set_is_deleted_after_asking_and_kept_while_runs_need_it(

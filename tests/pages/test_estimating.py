@@ -19,7 +19,9 @@ def put_trial(dataset: Dataset) -> None:
     """The result of a dry run of the custom CNN."""
     formats = {"float32": 100.0, "mixed_bfloat16": 180.0}
     store_format("custom_cnn", formats)
-    trial = Trial("mixed_bfloat16", formats, 4.0, {"training": 180.0}, {"training": 500.0}, None, 1.0, 1536.0)
+    trial = Trial(
+        "mixed_bfloat16", formats, 4.0, {"training": 180.0}, {"training": 500.0}, {"training": 1.0}, None, 1.0, 1536.0
+    )
     folder = trial_folder(make_config(dataset, "custom_cnn", {}))
     folder.mkdir(parents=True)
     write_json(folder / "result.json", asdict(trial))
@@ -77,7 +79,10 @@ def test_weights_that_are_yet_to_be_downloaded_are_no_error(tiny_dataset: Datase
     speeds = {"head": 1000.0, "fine-tuning": 100.0}
     folder = trial_folder(config)
     folder.mkdir(parents=True)
-    write_json(folder / "result.json", asdict(Trial("float32", formats, 4.0, speeds, speeds, 200.0, 3.0, 1000.0)))
+    write_json(
+        folder / "result.json",
+        asdict(Trial("float32", formats, 4.0, speeds, speeds, dict.fromkeys(speeds, 1.0), 200.0, 3.0, 1000.0)),
+    )
     app = open_page("pages/2_Train.py")
     app.radio(key="architecture").set_value("mobilenet_v2").run()
     app.selectbox(key="weights_mobilenet_v2").set_value("imagenet-download").run()
