@@ -38,18 +38,27 @@ def run(options: argparse.Namespace) -> None:
         grouped = run_import(create_version(shipped, new_split(), ""))
         for name, dataset in (("as shipped", shipped), ("grouped split", grouped)):
             for architecture in options.architectures:
-                runs = [train(dataset, architecture, seed=seed, **changes).run for seed in options.seeds]
+                watched = [train(dataset, architecture, seed=seed, **changes) for seed in options.seeds]
+                runs = [found.run for found in watched]
                 scores = {split: [found.score(split) or 0.0 for found in runs] for split in ("validation", "test")}
                 say(f"{architecture}, {name}: {scores}")
-                seconds = mean(float(found.metrics["training_seconds"]) for found in runs)
-                rows.append((ARCHITECTURES[architecture].title, name, scores, seconds))
+                rows.append((ARCHITECTURES[architecture].title, name, scores, watched))
     seeds = ", ".join(map(str, options.seeds))
     print(f"Machine: {explain_machine()}. Seeds {seeds}; settings other than the defaults: {changes or 'none'}.\n")
-    print("| network | data | validation, mean | test, mean (± deviation) | test, each | seconds |")
-    print("|---|---|--:|--:|---|--:|")
-    for title, name, scores, seconds in rows:
+    print(
+        "| network | data | validation, mean | test, mean (± deviation) | test, each | seconds "
+        "| estimate ÷ true | left after one epoch ÷ true |"
+    )
+    print("|---|---|--:|--:|---|--:|---|---|")
+    for title, name, scores, watched in rows:
         test = scores["test"]
         spread = f" (± {stdev(test):.3f})" if len(test) > 1 else ""
         each = ", ".join(f"{value:.3f}" for value in test)
         validation = f"{mean(scores['validation']):.3f}"
-        print(f"| {title} | {name} | {validation} | {mean(test):.3f}{spread} | {each} | {seconds:.0f} |")
+        seconds = [float(found.run.metrics["training_seconds"]) for found in watched]
+        estimates = ", ".join(f"{found.estimated / true:.2f}" for found, true in zip(watched, seconds, strict=True))
+        left = ", ".join(f"{said / true:.2f}" for said, true in (found.left_after_first for found in watched) if true)
+        print(
+            f"| {title} | {name} | {validation} | {mean(test):.3f}{spread} | {each} | {mean(seconds):.0f} "
+            f"| {estimates} | {left} |"
+        )
