@@ -32,12 +32,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure both and print a table."""
+    chromium = find()
     with workspace() as home, sync_playwright() as playwright:
         source = {"path": options.zip.resolve()} if options.zip else {"images_per_class": 200}
         dataset = run_import(create_import(**source))
         server = Server(home, home / "server.log")
         server.start()
-        browser = playwright.chromium.launch(executable_path=find(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         try:
             page = browser.new_page(viewport={"width": 1300, "height": 1000})
             page.goto(server.url)
