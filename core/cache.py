@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from core.errors import StorageError
 from core.files import check_free_space, remove_folder, staging_folder, write_json
 from core.settings import read_settings
 
@@ -61,9 +62,10 @@ def make_room(n_bytes: int, keep: list[Path]) -> None:
         if total + n_bytes <= read_settings().max_cache_mb * 2**20:
             break
         if folder not in keep:
-            with suppress(OSError):  # another process was faster, or reads it on a system that holds on to it
+            # Another process was faster, or reads it on a system that holds on to it.
+            with suppress(OSError, StorageError):
                 remove_folder(folder)
-            total -= sizes[folder]
+                total -= sizes[folder]
     cache = read_settings().cache
     cache.mkdir(parents=True, exist_ok=True)
     check_free_space(cache, n_bytes)
@@ -78,7 +80,7 @@ def clear_cache() -> int:
     """Remove all entries; returns the bytes that were freed. What a training has open stays until it lets go."""
     freed = measure_cache()
     for folder in _entries():
-        with suppress(OSError):
+        with suppress(OSError, StorageError):
             remove_folder(folder)
     return freed
 

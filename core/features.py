@@ -22,7 +22,7 @@ from core.datasets import Dataset, read_manifest
 from core.jobs import Report
 from core.pixels import Pixels
 from core.prediction import open_session
-from core.runs import read_run
+from core.runs import lent_model
 from core.settings import read_settings
 from core.weights import require_imagenet_weights
 
@@ -67,7 +67,7 @@ def backbone_key(config: RunConfig, layers: tuple[str, ...]) -> dict[str, Any]:
     if config.weights.startswith("imagenet"):
         weights = require_imagenet_weights(find_architecture(config.architecture)).path
     else:
-        weights = read_run(config.weights).folder / "model.keras"
+        weights = lent_model(config.weights)
     return {
         "architecture": config.architecture,
         "weights": cache.hash_file(weights),

@@ -125,6 +125,18 @@ def repeat_run(run_id: str) -> Run:
     return run
 
 
+def lent_model(run_id: str) -> Path:
+    """The model of a run that lends its weights.
+
+    Raises:
+        RunError: the run, or its model, is not there.
+    """
+    path = read_run(run_id).folder / "model.keras"
+    if not path.is_file():
+        raise RunError(f"Run {run_id!r} has no model to lend its weights from. Choose a run that has finished.")
+    return path
+
+
 def freeze_config(run: Run, config: RunConfig) -> Run:
     """Write what a run's worker has decided when it began, such as the number format, into its settings."""
     if config != run.config:

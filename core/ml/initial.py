@@ -15,7 +15,7 @@ from core.errors import WeightsError
 from core.ml.architectures import Network, build_network, copy_weights
 from core.ml.backbones import build_bare_backbone
 from core.runs import read_run, run_class_names
-from core.weights import how_to_get, require_imagenet_weights
+from core.weights import find_imagenet_weights, how_to_get, require_imagenet_weights
 
 logger = logging.getLogger(__name__)
 
@@ -50,11 +50,11 @@ def load_initial_weights(network: Network, config: RunConfig, class_names: list[
     """
     if config.weights == "random":
         return Initial("random")
-    if config.weights == "imagenet":
-        _load_imagenet(network, config)
-        return Initial("imagenet")
-    if config.weights == "imagenet-download":
+    if config.weights == "imagenet-download" and find_imagenet_weights(find_architecture(config.architecture)) is None:
         _download_imagenet(network, config)
+        return Initial("imagenet")
+    if config.weights.startswith("imagenet"):  # what is here already is what cached features are known by
+        _load_imagenet(network, config)
         return Initial("imagenet")
     return _load_run(network, config.weights, class_names)
 

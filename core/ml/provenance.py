@@ -18,7 +18,7 @@ from core.datasets import Dataset
 from core.errors import StudioError
 from core.machine import describe_machine
 from core.ml.devices import describe_devices
-from core.runs import Run, read_run
+from core.runs import Run, lent_model, read_run
 from core.weights import find_imagenet_weights
 
 _PACKAGES = ("keras", "numpy", "pillow", "scikit-learn")
@@ -64,4 +64,4 @@ def _hash_initial(config: RunConfig) -> str | None:
     if config.weights.startswith("imagenet"):
         found = find_imagenet_weights(find_architecture(config.architecture))
         return hash_file(found.path) if found else None
-    return hash_file(read_run(config.weights).folder / "model.keras")
+    return hash_file(lent_model(config.weights))

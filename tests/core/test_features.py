@@ -16,11 +16,12 @@ from PIL import Image
 
 from core import cache
 from core.config import RunConfig, make_config
-from core.datasets import Dataset, read_manifest
-from core.features import ONNX, Features, count_missing, find_features
+from core.datasets import Dataset, read_dataset, read_manifest
+from core.errors import RunError
+from core.features import ONNX, Features, backbone_key, count_missing, find_features
 from core.importing import create_import, run_import
 from core.pixels import Pixels, load_pixels
-from core.runs import RunStopped
+from core.runs import Run, RunStopped
 from core.scans import fit_scan, load_scan
 from core.workspace import remove_remains
 
@@ -188,3 +189,10 @@ def test_what_a_killed_process_left_in_a_cache_is_cleared(tiny_dataset: Dataset,
         os.utime(folder, (0, 0))
     remove_remains()
     assert not any(folder.exists() for folder in remains)
+
+
+def test_a_run_without_a_model_cannot_lend_its_weights_and_says_so(make_run: Callable[..., Run]) -> None:
+    lender = make_run("failed")
+    config = make_config(read_dataset(lender.config.dataset_id), "mobilenet_v2", {"weights": lender.run_id})
+    with pytest.raises(RunError, match="no model to lend"):
+        backbone_key(config, ("pooled_features",))
