@@ -48,19 +48,32 @@ def run(options: argparse.Namespace) -> None:
             say("Training")
             config = make_config(dataset, options.architecture, {"epochs": 500, "patience": 0, "weights": "random"})
             training = start_run(dataset, config)
-            while "epoch" not in read_run(training.run_id).status.progress:
-                time.sleep(0.2)
-            busy = _measure(page, options.switches)
-            stop_run(training.run_id)
+            try:
+                busy = _measure_beside(page, training.run_id, options.switches)
+            finally:
+                _end(training.run_id)
         finally:
             browser.close()
             server.stop()
-        while read_run(training.run_id).status.is_alive:
-            time.sleep(0.2)
     print("| | median, s | slowest, s |\n|---|--:|--:|")
     print(f"| page switch, nothing else running | {median(idle):.2f} | {max(idle):.2f} |")
     print(f"| page switch, {options.architecture} training | {median(busy):.2f} | {max(busy):.2f} |")
     print(f"\nwhile training ÷ without: {median(busy) / median(idle):.2f} (target ≤ 2)")
+
+
+def _measure_beside(page: Page, run_id: str, n: int) -> list[float]:
+    while "epoch" not in (run := read_run(run_id)).status.progress:
+        if not run.status.is_alive:
+            raise SystemExit(f"The training {run.state}: {run.status.error}")
+        time.sleep(0.2)
+    return _measure(page, n)
+
+
+def _end(run_id: str) -> None:
+    if read_run(run_id).status.is_alive:
+        stop_run(run_id)
+    while read_run(run_id).status.is_alive:
+        time.sleep(0.2)
 
 
 def _measure(page: Page, n: int) -> list[float]:

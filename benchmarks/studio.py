@@ -77,7 +77,7 @@ def train(dataset: Dataset, architecture: str, **changes: object) -> Watched:
     config = make_config(dataset, architecture, changes)
     say(f"Measuring {architecture}")
     trial = ensure_trial(config, lambda *_: None)
-    estimated = estimate_run(dataset, config, trial).seconds if trial else 0.0
+    estimated = estimate_run(dataset, config, trial).seconds
     say(f"Training {architecture} {changes or 'with default settings'}")
     run, most, said, first = start_run(dataset, config), 0.0, 0.0, 0.0
     while (run := read_run(run.run_id)).status.is_alive:

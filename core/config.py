@@ -17,6 +17,15 @@ from core.datasets import Dataset
 from core.errors import SettingsError
 
 GROUPS = ("Training", "Network", "Fine-tuning", "Augmentation")
+# What runs did that were started before these were settings.
+BEFORE_THEY_WERE_SETTINGS = {
+    "label_smoothing": 0.0,
+    "weight_decay": 0.0,
+    "number_format": "float32",
+    "image_size": 150,
+    "shift": 0.0,
+    "brightness": 0.0,
+}
 FIXED = ("dataset_id", "architecture", "weights")  # chosen by widgets of their own
 
 

@@ -7,6 +7,7 @@
     ├── DatasetError        a set of pictures cannot become a data set, or a data set is not there
     ├── RunError            a run is not there, or not in a state for what was asked
     ├── WeightsError        backbone weights are not to be had
+    ├── TrialError          a dry run did not come to its end
     └── StorageError        the disk is full or may not be written
 
 Every message says what is wrong, what was received and what to do. Anything else that is raised is a bug of ours
@@ -46,6 +47,10 @@ class RunError(StudioError):
 
 class WeightsError(StudioError):
     """Backbone weights are not to be had."""
+
+
+class TrialError(StudioError):
+    """A dry run did not come to its end."""
 
 
 class StorageError(StudioError):

@@ -10,7 +10,7 @@ import numpy as np
 from core.config import RunConfig, input_size
 from core.datasets import Dataset, read_manifest
 from core.errors import WeightsError
-from core.features import backbone_key, count_missing
+from core.features import backbone_key, count_missing, views_that_fit, wanted_views
 from core.phases import Phase, frozen_layers, plan_phases
 from core.pixels import pixels_folder
 from core.scans import fit_scan, load_scan
@@ -19,17 +19,25 @@ from core.trials import Trial
 
 _SAMPLE = 8  # pictures whose decoding is timed
 _CLOSING_SECONDS = 3.0  # to build the kept model and to load what scores it, besides its export
-_FEATURES_SHARE = 0.8  # of the backbone's speed: views are made and TensorFlow is imported meanwhile
-_OVERHEAD = 1.08  # batches are read and augmented, and the best weights are saved
+_FEATURES_SHARE = 0.9  # of the backbone's speed: views are made and TensorFlow is imported meanwhile
+_OVERHEAD = 1.05  # batches are read and augmented, and the best weights are saved
+_TENSORFLOW_SHARE = 0.4  # of the backbone's speed by ONNX Runtime, where TensorFlow runs it in every epoch
 _PREDICT_PER_SECOND = 100.0  # pictures scored with a network whose forward speed was not measured
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds by step, in order, and the memory of the worker."""
+    """What a run will cost.
+
+    Attributes:
+        steps: seconds by step, in order.
+        memory_mb: largest memory of the worker.
+        note: what the room in the cache means for it; empty if all features fit.
+    """
 
     steps: dict[str, float]
     memory_mb: float
+    note: str = ""
 
     @property
     def seconds(self) -> float:
@@ -47,21 +55,23 @@ def estimate_run(dataset: Dataset, config: RunConfig, trial: Trial) -> Estimate:
     size = input_size(config)
     if not pixels_folder(dataset, size).is_dir():
         steps["Decode the scans"] = dataset.n_images * _seconds_to_decode(dataset, size) / read_settings().n_threads
-    layers = frozen_layers(config)
-    if layers and trial.features_per_second:
-        speed = trial.features_per_second * _FEATURES_SHARE
-        steps["Compute features"] = _count_missing(dataset, config, layers) / speed
+    n_views = _cached_views(dataset, config, trial)
+    if n_views is not None and trial.features_per_second:
+        missing = _count_missing(dataset, config, n_views)
+        steps["Compute features"] = missing / (trial.features_per_second * _FEATURES_SHARE)
     for phase in plan_phases(config):
-        steps[phase.name.capitalize()] = phase_seconds(dataset, phase, trial)
+        steps[phase.name.capitalize()] = phase_seconds(dataset, config, phase, trial)
     steps["Save and score"] = closing_seconds(dataset, trial)
-    return Estimate(steps, trial.memory_mb)
+    return Estimate(steps, trial.memory_mb, _explain_room(config, trial, n_views))
 
 
-def phase_seconds(dataset: Dataset, phase: Phase, trial: Trial) -> float:
+def phase_seconds(dataset: Dataset, config: RunConfig, phase: Phase, trial: Trial) -> float:
     """Time of a phase, validation included."""
-    train = dataset.n_in("train") / trial.train_per_second[phase.name]
-    validate = dataset.n_in("validation") / trial.validate_per_second[phase.name]
-    return trial.trace_seconds[phase.name] + phase.n_epochs * _OVERHEAD * (train + validate)
+    n_train, n_validation = dataset.n_in("train"), dataset.n_in("validation")
+    epoch = n_train / trial.train_per_second[phase.name] + n_validation / trial.validate_per_second[phase.name]
+    if trial.features_per_second and _cached_views(dataset, config, trial) is None:
+        epoch += (n_train + n_validation) / (trial.features_per_second * _TENSORFLOW_SHARE)
+    return trial.trace_seconds[phase.name] + phase.n_epochs * _OVERHEAD * epoch
 
 
 def closing_seconds(dataset: Dataset, trial: Trial) -> float:
@@ -70,12 +80,27 @@ def closing_seconds(dataset: Dataset, trial: Trial) -> float:
     return _CLOSING_SECONDS + trial.export_seconds + n_scored / (trial.features_per_second or _PREDICT_PER_SECOND)
 
 
-def _count_missing(dataset: Dataset, config: RunConfig, layers: tuple[str, ...]) -> int:
+def _cached_views(dataset: Dataset, config: RunConfig, trial: Trial) -> int | None:
+    """Augmented views that the cache can hold; None where it cannot hold features, or there are none."""
+    if not trial.feature_bytes:
+        return None
+    return views_that_fit(config, dataset.n_in("train"), dataset.n_in("validation"), trial.feature_bytes)
+
+
+def _explain_room(config: RunConfig, trial: Trial, n_views: int | None) -> str:
+    if not trial.feature_bytes or n_views == wanted_views(config):
+        return ""
+    room = f"STUDIO_MAX_CACHE_MB ({read_settings().max_cache_mb:,}) has no room"
+    if n_views is None:
+        return f"{room} for the features of this data set, so every epoch runs through the whole backbone."
+    return f"{room} for more than {n_views} of {wanted_views(config)} augmented views."
+
+
+def _count_missing(dataset: Dataset, config: RunConfig, n_views: int) -> int:
     try:
-        return count_missing(backbone_key(config, layers), dataset, config)
+        return count_missing(backbone_key(config, frozen_layers(config)), dataset, config, n_views)
     except WeightsError:  # they are downloaded at the start, so nothing can be there yet
-        views = config.augmented_views if config.augment else 0
-        return dataset.n_in("train") * (1 + views) + dataset.n_in("validation")
+        return dataset.n_in("train") * (1 + n_views) + dataset.n_in("validation")
 
 
 def _seconds_to_decode(dataset: Dataset, size: int) -> float:

@@ -6,9 +6,11 @@ ONNX Runtime is more than twice as fast as TensorFlow on a CPU, and it is loaded
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,11 @@ class Features:
     train: dict[str, list[np.ndarray]]
     validation: dict[str, np.ndarray]
 
+    @property
+    def n_views(self) -> int:
+        """Number of augmented views."""
+        return len(next(iter(self.train.values()))) - 1
+
 
 @dataclass(frozen=True)
 class _Pass:
@@ -72,6 +79,7 @@ def backbone_key(config: RunConfig, layers: tuple[str, ...]) -> dict[str, Any]:
         "architecture": config.architecture,
         "weights": cache.hash_file(weights),
         "layers": list(layers),
+        "onnxruntime": version("onnxruntime"),
         "format": _FORMAT,
     }
 
@@ -95,8 +103,8 @@ def find_features(
         return None
     session = open_session(backbone / ONNX)
     bytes_each = sum(2 * int(np.prod(output.shape[1:])) for output in session.get_outputs())
-    n_views = _views_that_fit(pixels, config, bytes_each)
-    if n_views < 0:
+    n_views = views_that_fit(config, len(pixels.splits["train"]), len(pixels.splits["validation"]), bytes_each)
+    if n_views is None:
         return None
     validation, *train = _list_passes(key, dataset, config, n_views)
     missing = [way for way in (validation, *train) if way.find() is None]
@@ -109,6 +117,7 @@ def find_features(
         with cache.new_entry(cache.FEATURES, way.depends_on) as folder:
             for n_batch in _compute(session, pixels, config, way, folder):
                 done += n_batch
+                os.utime(folder)  # nobody may take it for the remains of a killed process
                 report("Computing backbone features", done, n_missing)
     return Features(
         {layer: [_open(way, layer) for way in train] for layer in key["layers"]},
@@ -116,18 +125,27 @@ def find_features(
     )
 
 
-def count_missing(key: dict[str, Any], dataset: Dataset, config: RunConfig) -> int:
-    """Pictures and views whose features have yet to be computed, if the cache can hold all views."""
-    n_views = config.augmented_views if config.augment else 0
+def count_missing(key: dict[str, Any], dataset: Dataset, config: RunConfig, n_views: int) -> int:
+    """Pictures and views whose features have yet to be computed."""
     return sum(len(way.indices) for way in _list_passes(key, dataset, config, n_views) if way.find() is None)
 
 
-def _views_that_fit(pixels: Pixels, config: RunConfig, bytes_each: int) -> int:
-    """How many augmented views the cache can hold; below 0 if not even the pictures as they are."""
-    n_train, n_validation = len(pixels.splits["train"]), len(pixels.splits["validation"])
+def wanted_views(config: RunConfig) -> int:
+    """Augmented views of each training picture, besides the picture as it is."""
+    return config.augmented_views if config.augment else 0
+
+
+def views_that_fit(config: RunConfig, n_train: int, n_validation: int, bytes_each: int) -> int | None:
+    """How many of the wanted augmented views the cache can hold.
+
+    Returns:
+        None if it cannot hold the pictures as they are and, where views are wanted, at least one: augmentation is never
+        dropped for want of room.
+    """
+    wanted = wanted_views(config)
     room = read_settings().max_cache_mb * 2**20 // bytes_each - n_validation
-    wanted = config.augmented_views if config.augment else 0
-    return min(wanted, room // max(n_train, 1) - 1)
+    n_views = min(wanted, room // max(n_train, 1) - 1)
+    return n_views if n_views >= min(wanted, 1) else None
 
 
 def _list_passes(key: dict[str, Any], dataset: Dataset, config: RunConfig, n_views: int) -> list[_Pass]:
@@ -144,6 +162,7 @@ def _list_passes(key: dict[str, Any], dataset: Dataset, config: RunConfig, n_vie
             {
                 "backbone": key,
                 "pictures": cache.hash_texts([pictures[index].pixels for index in indices]),
+                "pillow": version("pillow"),  # it resizes and augments
                 "view": augmentation | {"seed": seed} if view else None,
             },
         )

@@ -5,6 +5,7 @@ They lie in `data/DATASET/cache/pixels-SIZE/`: grey pictures with one channel, t
 
 from __future__ import annotations
 
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -128,6 +129,7 @@ def _decode(
             for at, decoded in enumerate(pool.map(decode, range(len(pictures)))):
                 written["colour" if has_colour[at] else "grey"][rows[at]] = decoded
                 if at % _REPORT_EVERY == 0:
+                    os.utime(staging)  # nobody may take it for the remains of a killed process
                     report("Decoding pictures", at, len(pictures))
         while written:  # closed too: a folder with mapped files in it cannot be renamed everywhere
             written.popitem()[1].flush()

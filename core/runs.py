@@ -14,7 +14,7 @@ from typing import Any
 
 from core import jobs
 from core.catalog import ARCHITECTURES, find_architecture
-from core.config import RunConfig, parse_config
+from core.config import BEFORE_THEY_WERE_SETTINGS, RunConfig, parse_config
 from core.curves import best_epoch
 from core.datasets import Dataset, read_dataset
 from core.errors import RunError, SettingsError, StudioError, storage_errors
@@ -41,6 +41,12 @@ class Run:
     name: str
     metrics: dict[str, Any] = field(default_factory=dict)
     repeat_of: str | None = None
+    asked: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def asked_config(self) -> RunConfig:
+        """Its settings as they were asked for, before its worker has decided what was left open."""
+        return self.config.model_copy(update=self.asked)
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -138,10 +144,16 @@ def lent_model(run_id: str) -> Path:
 
 
 def freeze_config(run: Run, config: RunConfig) -> Run:
-    """Write what a run's worker has decided when it began, such as the number format, into its settings."""
-    if config != run.config:
+    """Write what a run's worker has decided when it began, such as the number format, into its settings.
+
+    What was asked for stays beside it, for who takes over the settings.
+    """
+    before, now = run.config.model_dump(), config.model_dump()
+    changed = {name: value for name, value in before.items() if now[name] != value}
+    if changed:
         stored = read_json(run.folder / "config.json") or {}
-        write_json(run.folder / "config.json", stored | config.model_dump())
+        asked = changed | stored.get("asked", {})
+        write_json(run.folder / "config.json", stored | now | {"asked": asked})
     return read_run(run.run_id)
 
 
@@ -312,7 +324,8 @@ def _read(folder: Path) -> Run | None:
     if stored is None:
         return None
     try:
-        config = parse_config({name: value for name, value in stored.items() if name in RunConfig.model_fields})
+        known = {name: value for name, value in stored.items() if name in RunConfig.model_fields}
+        config = parse_config(BEFORE_THEY_WERE_SETTINGS | known)
     except SettingsError:
         return None
     notes = read_json(folder / "notes.json") or {}
@@ -324,4 +337,5 @@ def _read(folder: Path) -> Run | None:
         name=str(notes.get("name") or folder.name),
         metrics=read_json(folder / "metrics.json") or {},
         repeat_of=stored.get("repeat_of"),
+        asked={name: value for name, value in stored.get("asked", {}).items() if name in RunConfig.model_fields},
     )

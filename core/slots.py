@@ -1,4 +1,6 @@
-"""The one training slot of a workspace: runs wait for it in a row, each in a small process of its own.
+"""The one slot of a workspace for work that wants the machine to itself: trainings, and the dry runs that measure it.
+
+Runs wait for it in a row, each in a small process of its own; a dry run does not wait, it is made when it is free.
 
 No daemon and no web server is needed: the next run starts when the slot's lock is free, however the last one ended.
 Imports nothing heavy, because a waiting process should cost next to nothing.
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -32,7 +34,7 @@ def list_waiting(models: Path) -> list[Path]:
 def hold_slot(job: jobs.Job) -> Iterator[bool]:
     """Wait for the slot, first come, first served; gives False if the job was stopped while it waited."""
     models = job.folder.parent
-    slot = FileLock(models / ".slot.lock")
+    slot = _lock(models)
     while not job.stop_requested():
         if list_waiting(models)[:1] in ([], [job.folder]):
             try:
@@ -45,3 +47,28 @@ def hold_slot(job: jobs.Job) -> Iterator[bool]:
         yield slot.is_locked
     finally:
         slot.release()
+
+
+@contextmanager
+def take_free_slot(models: Path) -> Iterator[bool]:
+    """Take the slot if it is free now; gives whether it is ours."""
+    models.mkdir(parents=True, exist_ok=True)
+    slot = _lock(models)
+    with suppress(Timeout):
+        slot.acquire(blocking=False)
+    try:
+        yield slot.is_locked
+    finally:
+        slot.release()
+
+
+def is_slot_free(models: Path) -> bool:
+    """Whether nobody has the machine to himself."""
+    if not models.is_dir():
+        return True
+    with take_free_slot(models) as is_free:
+        return is_free
+
+
+def _lock(models: Path) -> FileLock:
+    return FileLock(models / ".slot.lock")

@@ -1,7 +1,8 @@
 """Dry runs: a few batches of a network in a process of its own tell its speed, its memory and the faster number format.
 
-A trial needs no data set. Its result lies in `cache/trials/KEY/`, KEY being a hash of the machine and of the settings
-that matter, so that it is made once. Which number format is faster is decided once per machine and architecture.
+A trial needs no data set, and the machine to itself: it holds the slot that trainings wait for. Its result lies in
+`cache/trials/KEY/`, KEY being a hash of the machine and of the settings that matter, so that it is made once. Which
+number format is faster is decided once per machine and architecture.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from typing import Any
 from core import jobs
 from core.cache import hash_texts
 from core.config import RunConfig, input_size
-from core.errors import storage_errors
-from core.files import read_json, write_json
+from core.errors import TrialError, storage_errors
+from core.files import read_json, remove_folder, write_json
 from core.machine import describe_machine
 from core.phases import frozen_layers, starts_pretrained
 from core.settings import read_settings
 
 logger = logging.getLogger(__name__)
 LOG = "trial.log"
-_FORMAT = 2  # raised when a trial measures something else
+_FORMAT = 3  # raised when a trial measures something else
 _PATIENCE = 300.0  # seconds after which a run goes on without a trial
 _SMALL_RUN = 5_000  # training pictures over all epochs below which a measurement takes longer than it can save
 
@@ -41,6 +42,7 @@ class Trial:
         features_per_second: pictures per second through the frozen backbone; None without one.
         export_seconds: to write a model as ONNX.
         memory_mb: largest memory of the process.
+        feature_bytes: of the frozen layers' outputs for one picture; None without such layers.
     """
 
     number_format: str
@@ -52,6 +54,7 @@ class Trial:
     features_per_second: float | None
     export_seconds: float
     memory_mb: float
+    feature_bytes: int | None = None
 
 
 def trial_folder(config: RunConfig) -> Path:
@@ -80,45 +83,60 @@ def read_trial(config: RunConfig) -> Trial | None:
         return None
 
 
-def start_trial(config: RunConfig) -> Path:
-    """Run a trial in a process of its own; one that is under way or done is left alone."""
+def start_trial(config: RunConfig, *, has_slot: bool = False) -> Path:
+    """Run a trial in a process of its own; one that is under way or done is left alone.
+
+    Args:
+        has_slot: whether the caller holds the slot of the workspace; otherwise the trial needs it to be free.
+    """
     folder = trial_folder(config)
     with storage_errors():
         folder.mkdir(parents=True, exist_ok=True)
         is_known = (folder / "status.json").exists()
         if read_trial(config) is None and not (is_known and jobs.read_status(folder).is_alive):
             (folder / "stop").unlink(missing_ok=True)
-            write_json(folder / "request.json", config.model_dump())
+            write_json(folder / "request.json", {"config": config.model_dump(), "has_slot": has_slot})
             jobs.write_queued(folder)
             jobs.launch("core.ml.trial", folder, LOG)
     return folder
 
 
-def ensure_trial(config: RunConfig, report: jobs.Report) -> Trial | None:
-    """The stored trial, else one that is made now; None if it fails: a run can do without."""
-    folder = start_trial(config)
+def ensure_trial(config: RunConfig, report: jobs.Report, *, has_slot: bool = False) -> Trial:
+    """The stored trial, else one that is made now.
+
+    Raises:
+        TrialError: it did not come to its end; the message says why.
+        JobStopped: by `report`; the trial ends too.
+    """
+    folder = start_trial(config, has_slot=has_slot)
     end = time.time() + _PATIENCE
-    while (trial := read_trial(config)) is None:
-        status = jobs.read_status(folder)
-        if not status.is_alive or time.time() > end:
-            logger.warning("The trial did not come to its end: %s", status.error or "it took too long")
-            return None
-        report("Measuring this machine", 0, 1)
-        time.sleep(0.2)
+    try:
+        while jobs.read_status(folder).is_alive and time.time() < end:
+            report("Measuring this machine", 0, 1)
+            time.sleep(0.2)
+    finally:
+        if jobs.read_status(folder).is_alive:
+            jobs.request_stop(folder)
+    trial = read_trial(config)
+    if trial is None:
+        reason = jobs.read_status(folder).error or "It took too long."
+        raise TrialError(f"The dry run did not come to its end. {reason}")
     return trial
 
 
-def wait_for_trials(report: jobs.Report) -> None:
-    """Let a dry run that is under way come to its end: beside a training it would measure too little."""
-    end = time.time() + _PATIENCE
-    folders = [file.parent for file in (read_settings().cache / "trials").glob("*/lock")]
-    while any(jobs.is_locked(folder) for folder in folders) and time.time() < end:
-        report("Measuring this machine", 0, 1)
-        time.sleep(0.2)
+def forget_trial(config: RunConfig) -> None:
+    """Drop what was measured for these settings, the choice of a number format too, so that it is measured anew."""
+    folder = trial_folder(config)
+    _write_formats({name: entry for name, entry in read_formats().items() if name != config.architecture})
+    if folder.is_dir():
+        remove_folder(folder)
 
 
 def freeze_number_format(config: RunConfig, n_train: int, report: jobs.Report) -> RunConfig:
-    """Replace "auto" by the format that was measured, or is measured now, so that a repeat uses the same."""
+    """Replace "auto" by the format that was measured, or is measured now, so that a repeat uses the same.
+
+    For a worker that holds the slot.
+    """
     if config.number_format != "auto":
         return config
     known = read_formats().get(config.architecture)
@@ -127,26 +145,33 @@ def freeze_number_format(config: RunConfig, n_train: int, report: jobs.Report) -
     elif n_train * config.epochs < _SMALL_RUN or not read_settings().auto_trials:
         chosen = "float32"
     else:
-        trial = ensure_trial(config, report)
-        chosen = trial.number_format if trial else "float32"
+        try:
+            chosen = ensure_trial(config, report, has_slot=True).number_format
+        except TrialError as error:  # a run can do without
+            logger.warning("float32 is used: %s", error)
+            chosen = "float32"
     return config.model_copy(update={"number_format": chosen})
 
 
 def read_formats() -> dict[str, dict[str, Any]]:
     """Architecture -> `number_format` and pictures per second of each `formats`, as measured on this machine."""
-    return (read_json(_formats_file()) or {}).get(_machine_key(), {})
+    return (read_json(_formats_file()) or {}).get(_machine_key(), {}).get("architectures", {})
 
 
 def store_format(architecture: str, formats: dict[str, float]) -> str:
     """Keep which number format is the fastest for an architecture on this machine; returns it."""
     chosen = max(formats, key=lambda name: formats[name])
-    stored = read_json(_formats_file()) or {}
-    measured = {architecture: {"number_format": chosen, "formats": formats}}
-    stored[_machine_key()] = stored.get(_machine_key(), {}) | measured | {"machine": describe_machine()}
+    _write_formats(read_formats() | {architecture: {"number_format": chosen, "formats": formats}})
+    return chosen
+
+
+def _write_formats(architectures: dict[str, dict[str, Any]]) -> None:
+    """Of this machine; what other machines with the same workspace have measured stays."""
     with storage_errors():
         _formats_file().parent.mkdir(parents=True, exist_ok=True)
-    write_json(_formats_file(), stored)
-    return chosen
+    stored = read_json(_formats_file()) or {}
+    entry = {"machine": describe_machine(), "architectures": architectures}
+    write_json(_formats_file(), stored | {_machine_key(): entry})
 
 
 def _machine_key() -> str:

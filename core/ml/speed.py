@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from core import cache
 from core.blocks import PROBABILITIES
 from core.catalog import find_architecture
 from core.config import RunConfig
+from core.errors import RunError, WeightsError
 from core.features import ONNX, backbone_key
 from core.jobs import Report
 from core.ml.architectures import Network, build_network
@@ -26,7 +28,7 @@ from core.ml.optimisation import compile_phase, open_layers
 from core.phases import Phase, frozen_layers, plan_phases, starts_pretrained
 from core.prediction import open_session
 from core.trials import Trial, read_formats, store_format
-from core.weights import find_imagenet_weights
+from core.weights import require_imagenet_weights
 
 FORMATS = ("float32", "mixed_bfloat16")
 _N_CLASSES = 4
@@ -64,8 +66,10 @@ def measure(config: RunConfig, start_seconds: float, report: Report) -> Trial:
     train = {longest.name: speeds[chosen]}
     train |= {phase.name: _measure_training(networks[chosen], phase, config) for phase in first_phases}
     validate = {phase.name: _measure_validation(networks[chosen], phase, config) for phase in plan_phases(config)}
+    memory = _peak_memory()
     report("Measuring the backbone", len(asked), len(asked) + 1)
     features, export_seconds = _measure_frozen(network, config)
+    cuts = [network.model.get_layer(name).output.shape[1:] for name in frozen_layers(config)]
     return Trial(
         number_format=chosen,
         formats=dict(known["formats"]) | formats if known else formats,
@@ -75,7 +79,8 @@ def measure(config: RunConfig, start_seconds: float, report: Report) -> Trial:
         trace_seconds={name: speed.trace_seconds + validate[name].trace_seconds for name, speed in train.items()},
         features_per_second=features,
         export_seconds=round(export_seconds, 2),
-        memory_mb=round(psutil.Process().memory_info().rss / 2**20),
+        memory_mb=round(memory / 2**20),
+        feature_bytes=sum(2 * int(np.prod(shape)) for shape in cuts) or None,
     )
 
 
@@ -101,11 +106,9 @@ def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, 
     with TemporaryDirectory() as name:
         path = Path(name) / ONNX
         started = time.perf_counter()
-        if _has_weights(config):  # the first run finds its backbone ready
-            load_initial_weights(network, config, [str(number) for number in range(_N_CLASSES)])
-            key = backbone_key(config, layers)
-            seconds = export_frozen(network, key)
-            path = (cache.find_entry(cache.BACKBONES, key) or Path(name)) / ONNX
+        ready = _make_ready(network, config, layers)
+        if ready is not None:
+            path, seconds = ready
         else:
             outputs = layers or (PROBABILITIES,)
             export_onnx(network.outputs_at(*outputs), path, outputs)
@@ -117,18 +120,39 @@ def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, 
         return _measure(lambda: session.run(None, {"pixels": pixels}), len(pixels)).per_second, seconds
 
 
-def _has_weights(config: RunConfig) -> bool:
-    """Whether the weights to start from lie on this machine: a trial downloads nothing."""
+def _make_ready(network: Network, config: RunConfig, layers: tuple[str, ...]) -> tuple[Path, float] | None:
+    """The backbone as the first run will find it in the cache, and the seconds of its export.
+
+    Returns:
+        None where its weights cannot be had: other weights are as fast. A trial downloads nothing.
+    """
     if not starts_pretrained(config):
-        return False
-    return not config.weights.startswith("imagenet") or (
-        find_imagenet_weights(find_architecture(config.architecture)) is not None
-    )
+        return None
+    try:
+        if config.weights.startswith("imagenet"):
+            require_imagenet_weights(find_architecture(config.architecture))
+        load_initial_weights(network, config, [str(number) for number in range(_N_CLASSES)])
+        key = backbone_key(config, layers)
+    except (WeightsError, RunError):
+        return None
+    seconds = export_frozen(network, key)
+    folder = cache.find_entry(cache.BACKBONES, key)
+    return (folder / ONNX, seconds) if folder else None
+
+
+def _peak_memory() -> int:
+    """Bytes that this process has had at most."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _make_batch(model: keras.Model, size: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
-    inputs = rng.uniform(0, 255, (size, *model.input_shape[1:])).astype(np.float32)
+    inputs = rng.random((size, *model.input_shape[1:]), np.float32) * np.float32(255)
     return inputs, np.eye(_N_CLASSES, dtype=np.float32)[rng.integers(0, _N_CLASSES, size)]
 
 

@@ -72,13 +72,12 @@ def _train(folder: Path, job: jobs.Job, started: float) -> str:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     from core.datasets import read_dataset
     from core.runs import RunStopped, freeze_config, read_run
-    from core.trials import freeze_number_format, wait_for_trials
+    from core.trials import freeze_number_format
 
     report = jobs.make_reporter(job, RunStopped("Stopped on request."))
     with storage_errors():
         run = read_run(folder.name)
         dataset = read_dataset(run.config.dataset_id)
-        wait_for_trials(report)
         run = freeze_config(run, freeze_number_format(run.config, dataset.n_in("train"), report))
         with _importing("core.ml.training"):
             job.report("Starting TensorFlow")

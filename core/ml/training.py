@@ -11,7 +11,7 @@ from core.balance import weigh_classes
 from core.config import RunConfig
 from core.datasets import Dataset
 from core.estimate import closing_seconds, phase_seconds
-from core.features import Features, backbone_key, find_features
+from core.features import Features, backbone_key, find_features, wanted_views
 from core.files import write_json
 from core.jobs import Job, Report
 from core.ml.architectures import Network, build_network, copy_weights
@@ -26,7 +26,7 @@ from core.ml.provenance import describe_environment
 from core.ml.results import write_results
 from core.phases import Phase, frozen_layers, plan_phases
 from core.pixels import Pixels, load_pixels
-from core.runs import Run, RunStopped
+from core.runs import Run, RunStopped, freeze_config
 from core.trials import Trial, read_trial
 
 logger = logging.getLogger(__name__)
@@ -51,12 +51,18 @@ def train(run: Run, dataset: Dataset, job: Job, worker_started: float, report: R
     with open_devices().scope():
         network = build_network(config, len(dataset.class_names), number_format=config.number_format)
         initial = load_initial_weights(network, config, dataset.class_names)
-        write_json(run.folder / "environment.json", describe_environment(config, dataset))
+        environment = describe_environment(config, dataset)
+        write_json(run.folder / "environment.json", environment)
         checkpoint = BestCheckpoint(network.model, run.folder / "best.weights.h5", config.monitor)
         state = "finished"
         try:
             pixels = load_pixels(dataset, int(network.model.input_shape[1]), report)
             features = _find_features(network, dataset, pixels, config, report)
+            if features is not None and features.n_views < wanted_views(config):
+                # Frozen, so that a repeat has the same; the settings remember how many were wanted.
+                run = freeze_config(run, config := config.model_copy(update={"augmented_views": features.n_views}))
+            environment["cached_views"] = features.n_views if features is not None else None
+            write_json(run.folder / "environment.json", environment)
             recorder = RunRecorder(job, config, len(pixels.splits["train"]), worker_started)
             _fit_phases(network, pixels, features, dataset, config, [StopOnRequest(job), checkpoint, recorder])
         except RunStopped:
@@ -121,7 +127,7 @@ def _fit_phases(
         compile_phase(lesson.model, config, phase, n_batches)
         first, last = phase.first - skipped, phase.last - skipped
         logger.info("Phase %s: epochs %d to %d, learning rate %g", phase.name, first, last, phase.learning_rate)
-        recorder.open_phase(phase.name, last, _seconds_after(phases[number + 1 :], dataset, trial))
+        recorder.open_phase(phase.name, last, _seconds_after(phases[number + 1 :], dataset, config, trial))
         history = lesson.model.fit(
             lesson.batches.training(first, last),
             validation_data=lesson.batches.validation(),
@@ -143,9 +149,9 @@ def _prepare(network: Network, phase: Phase, pixels: Pixels, features: Features 
     return _Lesson(network.part_for(phase.cut), FeatureBatches(pixels, config, features, phase.cut))
 
 
-def _seconds_after(later: tuple[Phase, ...], dataset: Dataset, trial: Trial | None) -> float | None:
+def _seconds_after(later: tuple[Phase, ...], dataset: Dataset, config: RunConfig, trial: Trial | None) -> float | None:
     """Time from the end of a phase to the end of the run, by the dry run; None without one."""
     if trial is None:
         return None
-    to_come = sum(phase_seconds(dataset, phase, trial) for phase in later)
+    to_come = sum(phase_seconds(dataset, config, phase, trial) for phase in later)
     return to_come + closing_seconds(dataset, trial)

@@ -58,7 +58,7 @@ def _render_head(run: Run) -> None:
 
 def _render_again(run: Run) -> None:
     if st.button("Change the settings", key="train_again", icon=":material/tune:"):
-        forms.take_over_settings(run.config)
+        forms.take_over_settings(run.asked_config)
         selection.go_to("configure", default="configure", dataset=run.config.dataset_id)
     if st.button("Repeat this run", key="repeat_run", icon=":material/replay:"):
         selection.go_to("live", run=repeat_run(run.run_id).run_id)
@@ -108,7 +108,11 @@ def _render_result(run: Run) -> None:
             )
     repeats = run.metrics.get("repeats")
     if repeats:
-        same = "bit for bit the same weights" if repeats["equal"] else "other weights: versions or the processor differ"
+        same = (
+            "bit for bit the same weights"
+            if repeats["equal"]
+            else "other weights: versions, the processor or the room for features differ"
+        )
         st.caption(f":material/replay: It repeats {plain(repeats['run'])} and has come out with {same}.")
     shell.research_note()
 

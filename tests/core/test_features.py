@@ -18,7 +18,7 @@ from core import cache
 from core.config import RunConfig, make_config
 from core.datasets import Dataset, read_dataset, read_manifest
 from core.errors import RunError
-from core.features import ONNX, Features, backbone_key, count_missing, find_features
+from core.features import ONNX, Features, backbone_key, count_missing, find_features, views_that_fit
 from core.importing import create_import, run_import
 from core.pixels import Pixels, load_pixels
 from core.runs import Run, RunStopped
@@ -127,11 +127,12 @@ def test_features_are_what_the_backbone_says_of_each_picture_and_view(tiny_datas
 def test_runs_share_what_does_not_depend_on_their_settings(tiny_dataset: Dataset) -> None:
     put_backbone()
     n_train, n_validation = tiny_dataset.n_in("train"), tiny_dataset.n_in("validation")
-    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset)) == 3 * n_train + n_validation
+    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset), 2) == 3 * n_train + n_validation
     find(tiny_dataset)
 
     def missing(**changes: object) -> int:
-        return count_missing(KEY, tiny_dataset, settings(tiny_dataset, **changes))
+        config = settings(tiny_dataset, **changes)
+        return count_missing(KEY, tiny_dataset, config, config.augmented_views)
 
     assert missing() == 0
     assert missing(learning_rate=0.5, epochs=3, dropout=0.1, batch_size=4) == 0
@@ -139,7 +140,8 @@ def test_runs_share_what_does_not_depend_on_their_settings(tiny_dataset: Dataset
     assert missing(seed=7) == 2 * n_train, "views are drawn anew, the pictures as they are remain"
     assert missing(rotation=30.0) == 2 * n_train
     assert (
-        count_missing(KEY | {"weights": "others"}, tiny_dataset, settings(tiny_dataset)) == 3 * n_train + n_validation
+        count_missing(KEY | {"weights": "others"}, tiny_dataset, settings(tiny_dataset), 2)
+        == 3 * n_train + n_validation
     )
 
 
@@ -156,7 +158,7 @@ def test_the_cache_stays_within_its_limit_and_the_longest_unused_goes_first(
     cache.make_room(0, keep=[kept])
     assert cache.find_entry(cache.BACKBONES, KEY) is not None
     assert 0 < cache.measure_cache() < before
-    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset, seed=1)) > 0
+    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset, seed=1), 2) > 0
     assert cache.clear_cache() > 0
     assert cache.measure_cache() == 0
 
@@ -169,6 +171,29 @@ def test_without_room_for_the_pictures_there_are_no_features(
     assert find(tiny_dataset) is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "room_for", "expected"),
+    [
+        ({}, 3, 2),
+        ({}, 2, 1),
+        ({}, 1, None),  # augmentation is never dropped for want of room
+        ({"augment": False}, 1, 0),
+        ({"augmented_views": 0}, 1, 0),
+        ({"augment": False}, 0, None),
+    ],
+)
+def test_views_that_fit(
+    tiny_dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, object],
+    room_for: int,
+    expected: int | None,
+) -> None:
+    """Room for so many passes over 100 training pictures, and one over 10 of validation, of 2**20 bytes each."""
+    monkeypatch.setenv("STUDIO_MAX_CACHE_MB", str(100 * room_for + 10))
+    assert views_that_fit(settings(tiny_dataset, **changes), 100, 10, 2**20) == expected
+
+
 def test_computing_that_was_stopped_leaves_no_half_entry(tiny_dataset: Dataset) -> None:
     put_backbone()
 
@@ -178,7 +203,7 @@ def test_computing_that_was_stopped_leaves_no_half_entry(tiny_dataset: Dataset) 
     with pytest.raises(RunStopped):
         find(tiny_dataset, stop)
     n_all = 3 * tiny_dataset.n_in("train") + tiny_dataset.n_in("validation")
-    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset)) >= n_all - tiny_dataset.n_in("validation")
+    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset), 2) >= n_all - tiny_dataset.n_in("validation")
     assert find(tiny_dataset) is not None
 
 

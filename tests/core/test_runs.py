@@ -9,11 +9,12 @@ import pytest
 
 from core import jobs
 from core.catalog import ARCHITECTURES
-from core.config import make_config
+from core.config import BEFORE_THEY_WERE_SETTINGS, make_config
 from core.datasets import Dataset
 from core.errors import DatasetError, RunError, StudioError, WeightsError
+from core.files import read_json, write_json
 from core.history import append_epoch, read_history
-from core.runs import Run, create_run, delete_run, describe_run, list_runs, read_run, stop_run
+from core.runs import Run, create_run, delete_run, describe_run, freeze_config, list_runs, read_run, stop_run
 from core.settings import read_settings
 from core.weights import find_imagenet_weights
 from core.workspace import delete, delete_dataset
@@ -134,3 +135,23 @@ def test_the_status_has_what_the_contract_promises(running_run: Run) -> None:
     status = json.loads((running_run.folder / "status.json").read_text())
     assert {"state", "pid", "pid_started", "updated"} <= set(status)
     assert jobs.is_locked(running_run.folder)
+
+
+def test_what_a_worker_decides_is_frozen_and_what_was_asked_for_is_remembered(make_run: Callable[..., Run]) -> None:
+    run = make_run("running")
+    for change in ({"number_format": "mixed_bfloat16"}, {"augmented_views": 1}):
+        run = freeze_config(run, run.config.model_copy(update=change))
+    assert (run.config.number_format, run.config.augmented_views) == ("mixed_bfloat16", 1)
+    assert (run.asked_config.number_format, run.asked_config.augmented_views) == ("auto", 2)
+    assert freeze_config(run, run.config) == run
+
+
+def test_a_run_from_before_a_setting_existed_reads_as_what_it_did(make_run: Callable[..., Run]) -> None:
+    run = make_run("failed")
+    stored = read_json(run.folder / "config.json")
+    assert stored is not None
+    for name in BEFORE_THEY_WERE_SETTINGS:
+        del stored[name]
+    write_json(run.folder / "config.json", stored)
+    config = read_run(run.run_id).config
+    assert (config.label_smoothing, config.number_format) == (0.0, "float32")

@@ -97,7 +97,6 @@ def test_a_dry_run_measures_both_formats_once_and_a_run_takes_the_faster_one(
 ) -> None:
     config = make_config(tiny_dataset, "compact_cnn", {"epochs": 1, "image_size": 32})
     trial = ensure_trial(config, lambda *_: None)
-    assert trial is not None
     assert set(trial.formats) == {"float32", "mixed_bfloat16"}
     assert trial.number_format == max(trial.formats, key=lambda name: trial.formats[name])
     assert estimate_run(tiny_dataset, config, trial).seconds > trial.start_seconds

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from core import jobs
 from core.config import make_config
 from core.datasets import Dataset
+from core.estimate import Estimate, estimate_run
 from core.files import write_json
 from core.runs import Run, list_runs
-from core.trials import Trial, store_format, trial_folder
+from core.slots import take_free_slot
+from core.trials import Trial, read_formats, store_format, trial_folder
 from tests.pages.test_pages import open_page, words
 
 
@@ -51,10 +54,45 @@ def test_a_network_is_measured_by_itself_when_it_is_first_chosen(
     assert started == ["core.ml.trial"], "one that is under way is left alone"
 
 
-def test_beside_a_running_training_nothing_is_measured(running_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beside_a_training_nothing_is_measured(
+    tiny_dataset: Dataset, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STUDIO_AUTO_TRIALS", "1")
     monkeypatch.setattr(jobs, "launch", lambda *_: pytest.fail("started"))
-    assert "A training is running" in words(open_page("pages/2_Train.py"))
+    with take_free_slot(workspace / "models"):
+        app = open_page("pages/2_Train.py")
+    assert "under way" in words(app)
+    assert not [button for button in app.button if button.key == "start_trial"]
+
+
+def test_what_was_measured_can_be_measured_again(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_trial(tiny_dataset)
+    started: list[str] = []
+    monkeypatch.setattr(jobs, "launch", lambda module, *_: started.append(module))
+    app = open_page("pages/2_Train.py")
+    app.button(key="measure_again").click().run()
+    assert started == ["core.ml.trial"]
+    assert read_formats() == {}
+    assert "dry run" in words(app)
+
+
+def test_too_little_room_for_features_is_told(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(tiny_dataset, "mobilenet_v2", {})
+    speeds = {"head": 1000.0, "fine-tuning": 100.0}
+    ones = dict.fromkeys(speeds, 1.0)
+    trial = Trial("float32", {}, 4.0, speeds, speeds, ones, 200.0, 3.0, 1000.0, feature_bytes=2**20)
+    n_train, n_validation = tiny_dataset.n_in("train"), tiny_dataset.n_in("validation")
+
+    def estimate(megabytes: int) -> Estimate:
+        monkeypatch.setenv("STUDIO_MAX_CACHE_MB", str(megabytes))
+        return estimate_run(tiny_dataset, config, trial)
+
+    enough, fewer, none = (estimate(n_validation + passes * n_train) for passes in (3, 2, 1))
+    assert enough.note == ""
+    assert "no room for more than 1 of 2 augmented views" in fewer.note
+    assert "whole backbone" in none.note
+    assert "Compute features" not in none.steps
+    assert none.steps["Fine-tuning"] > fewer.steps["Fine-tuning"]
 
 
 def test_the_estimate_tells_time_memory_and_number_format(tiny_dataset: Dataset) -> None:
@@ -81,7 +119,7 @@ def test_weights_that_are_yet_to_be_downloaded_are_no_error(tiny_dataset: Datase
     folder.mkdir(parents=True)
     write_json(
         folder / "result.json",
-        asdict(Trial("float32", formats, 4.0, speeds, speeds, dict.fromkeys(speeds, 1.0), 200.0, 3.0, 1000.0)),
+        asdict(Trial("float32", formats, 4.0, speeds, speeds, dict.fromkeys(speeds, 1.0), 200.0, 3.0, 1000.0, 2**10)),
     )
     app = open_page("pages/2_Train.py")
     app.radio(key="architecture").set_value("mobilenet_v2").run()
