@@ -16,22 +16,33 @@ def render() -> str:
     lines = [
         "# Settings of a run",
         "",
-        "Made from `core/config.py` by `python -m docs`. On the command line: `--set KEY=VALUE`. Some defaults depend",
-        "on the network and the data set (batch size, epochs, dropout, balanced classes); the form shows them.",
+        "Made from `core/config.py` by `python -m docs`. On the command line: `--set KEY=VALUE`. Batch size and",
+        "balanced classes also depend on the data set; the form shows them.",
     ]
     for group in GROUPS:
         head = _row("key", "title", "default", "values", "networks", "meaning")
         lines += ["", f"## {group}", "", head, _row(*["---"] * 6)]
         for name, field in RunConfig.model_fields.items():
             if name not in FIXED and group_of(field) == group:
-                default = f"`{field.default}`"
-                cells = (f"`{name}`", field.title, default, _values(field), _networks(name), field.description)
+                cells = (f"`{name}`", field.title, _default(name), _values(field), _networks(name), field.description)
                 lines.append(_row(*cells))
     return "\n".join(lines) + "\n"
 
 
 def _row(*cells: str | None) -> str:
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def _default(name: str) -> str:
+    """The default of the networks that have a setting; where they differ, of each."""
+    general = RunConfig.model_fields[name].default
+    titles: dict[Any, list[str]] = {}
+    for key, entry in ARCHITECTURES.items():
+        if name in settings_for(key):
+            titles.setdefault(entry.defaults.get(name, general), []).append(entry.title)
+    if len(titles) == 1:
+        return f"`{next(iter(titles))}`"
+    return "; ".join(f"`{value}` ({', '.join(having)})" for value, having in titles.items())
 
 
 def _values(field: Any) -> str:
