@@ -15,8 +15,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.studio import say, workspace
 from core.config import make_config
+from core.control import start_run, stop_run
 from core.importing import create_import, run_import
-from core.runs import read_run, start_run, stop_run
+from core.runs import read_run
 from tests.browser.conftest import ARGUMENTS, Server, settle
 from tests.chromium import find
 

@@ -19,10 +19,11 @@ from unittest import mock
 import psutil
 
 from core.config import make_config
+from core.control import start_run
 from core.datasets import Dataset, read_manifest
 from core.estimate import estimate_run
 from core.importing import create_import, run_import
-from core.runs import Run, read_log, read_run, start_run
+from core.runs import Run, read_log, read_run
 from core.settings import PROJECT, read_settings
 from core.trials import ensure_trial
 

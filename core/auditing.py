@@ -15,6 +15,7 @@ from core.audit import Audit, audit_dataset
 from core.datasets import Dataset, read_dataset
 from core.errors import DatasetError, StudioError, storage_errors
 from core.files import read_json, write_json
+from core.launching import launch
 from core.shortcuts import Shortcut
 from core.twins import Twin
 
@@ -52,7 +53,7 @@ def start_audit(dataset: Dataset) -> Path:
     is_known = (folder / "status.json").exists()
     if read_audit(dataset) is None and not (is_known and jobs.read_status(folder).is_alive):
         jobs.write_queued(folder)
-        jobs.launch("core.auditing", folder, LOG)
+        launch("core.auditing", folder, LOG)
     return folder
 
 

@@ -102,8 +102,8 @@ def export_dataset(options: argparse.Namespace) -> Any:
 def train(options: argparse.Namespace) -> Any:
     """Start a training, and wait for its end if asked to."""
     from core.config import make_config
+    from core.control import start_run
     from core.datasets import read_dataset
-    from core.runs import start_run
 
     dataset = read_dataset(options.dataset)
     config = make_config(dataset, options.architecture, _changes(options))
@@ -114,7 +114,8 @@ def train(options: argparse.Namespace) -> Any:
 
 def repeat(options: argparse.Namespace) -> Any:
     """Start a run again, and tell after its end whether it came out the same."""
-    from core.runs import read_run, repeat_run
+    from core.control import repeat_run
+    from core.runs import read_run
 
     result = _follow(repeat_run(options.run), options.wait)
     return result | {"repeats": read_run(result["run_id"]).metrics.get("repeats")}
@@ -219,7 +220,8 @@ def runs(options: argparse.Namespace) -> Any:
 
 def stop(options: argparse.Namespace) -> Any:
     """Stop a run."""
-    from core.runs import describe_run, stop_run
+    from core.control import stop_run
+    from core.runs import describe_run
 
     return describe_run(stop_run(options.run))
 

@@ -6,6 +6,7 @@
     ├── ArchiveError        a ZIP is broken, unsafe or over a limit
     ├── DatasetError        a set of pictures cannot become a data set, or a data set is not there
     ├── RunError            a run is not there, or not in a state for what was asked
+    │   └── LossError       the loss of a training became infinite or not a number
     ├── WeightsError        backbone weights are not to be had
     ├── TrialError          a dry run did not come to its end
     └── StorageError        the disk is full or may not be written
@@ -43,6 +44,10 @@ class DatasetError(StudioError):
 
 class RunError(StudioError):
     """A run is missing, or not in a state for what was asked."""
+
+
+class LossError(RunError):
+    """The loss of a training became infinite or not a number."""
 
 
 class WeightsError(StudioError):

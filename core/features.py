@@ -65,23 +65,35 @@ class _Pass:
         return cache.find_entry(cache.FEATURES, self.depends_on)
 
 
-def backbone_key(config: RunConfig, layers: tuple[str, ...]) -> dict[str, Any]:
+def backbone_key(config: RunConfig, layers: tuple[str, ...], weights: str | None = None) -> dict[str, Any]:
     """What the outputs of frozen layers depend on, besides the pictures.
+
+    Args:
+        weights: hash of the starting weights, where it is known already.
 
     Raises:
         StudioError: the weights are not on this machine.
     """
-    if config.weights.startswith("imagenet"):
-        weights = require_imagenet_weights(find_architecture(config.architecture)).path
-    else:
-        weights = lent_model(config.weights)
     return {
         "architecture": config.architecture,
-        "weights": cache.hash_file(weights),
+        "weights": weights or hash_starting_weights(config),
         "layers": list(layers),
         "onnxruntime": version("onnxruntime"),
         "format": _FORMAT,
     }
+
+
+def hash_starting_weights(config: RunConfig) -> str | None:
+    """Hash of the file that a run starts from; None for random weights.
+
+    Raises:
+        StudioError: the file is not on this machine.
+    """
+    if config.weights == "random":
+        return None
+    if config.weights.startswith("imagenet"):
+        return cache.hash_file(require_imagenet_weights(find_architecture(config.architecture)).path)
+    return cache.hash_file(lent_model(config.weights))
 
 
 def find_features(

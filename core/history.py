@@ -1,14 +1,19 @@
-"""history.csv of a run folder: a row per epoch, append-only. A half-written last line is nobody's loss."""
+"""history.csv of a run folder: a row per epoch, append-only. A half-written last line is nobody's loss.
+
+A resumed training makes it anew from its checkpoint, which knows all rows before it.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 from core.curves import Epoch
 from core.errors import storage_errors
+from core.files import write_text
 
 FILE = "history.csv"
 FIELDS = (
@@ -46,6 +51,16 @@ def append_epoch(folder: Path, row: Epoch) -> None:
         writer.writerow(row)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_history(folder: Path, rows: list[Epoch]) -> None:
+    """Replace history.csv at once."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    if rows:
+        writer.writeheader()
+        writer.writerows(rows)
+    write_text(folder / FILE, text.getvalue())
 
 
 def _epoch(row: dict[str, Any]) -> Epoch | None:

@@ -23,6 +23,7 @@ from core.drafts import forget_changes
 from core.errors import DatasetError, StudioError, storage_errors
 from core.files import is_plain_name, read_json, slug, sync_folder, write_json
 from core.intake import FIRST, check_frame
+from core.launching import launch
 from core.patients import check_pattern
 from core.settings import read_settings
 from core.versions import build_version, check_change
@@ -84,7 +85,7 @@ def create_version(parent: Dataset, change: dict[str, Any], name: str = "") -> P
 
 def start_import(folder: Path) -> None:
     """Run an import job in a process of its own."""
-    jobs.launch("core.importing", folder, "import.log")
+    launch("core.importing", folder, "import.log")
 
 
 def run_import(folder: Path, on_progress: jobs.Report | None = None) -> Dataset:

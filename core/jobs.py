@@ -2,32 +2,31 @@
 
 Import and training both run through this. The folder is the truth: whoever starts a job writes `queued`; from then on
 only the process that holds the folder's lock writes. A job that says it is running while its lock is free was killed,
-and reads as `interrupted`. Process ids are recorded for people and never believed
-(a killed child still answers as a zombie).
+and reads as `interrupted`. Process ids are recorded, and never believed (a killed child still answers as a zombie).
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from core.errors import StudioError
-from core.files import read_json, write_json
-from core.settings import PROJECT, settings_environment
+from core.files import read_json, write_json, write_text
+from core.launching import host_name, machine_start, own_start
 
 Report = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 _REPORT_SECONDS = 0.2
-ALIVE = ("queued", "running", "stopping", "paused")
+ALIVE = ("queued", "running", "stopping")
+ENDED = ("paused", "stopped", "finished", "failed", "interrupted")
+STOP = "stop"  # the flag: a file that says how
+KEEP, PAUSE, DISCARD, FINISH = "keep", "pause", "discard", "finish"
 START_GRACE = 20.0  # seconds in which a started process must have taken its lock
 
 
@@ -37,17 +36,25 @@ class JobStopped(StudioError):
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of a job. Times are seconds since the epoch."""
+    """What is known of a job. Times are seconds since the epoch.
+
+    Attributes:
+        kind: of a failure, see `core.failures`.
+        seconds_before: time that earlier processes of the same job took.
+    """
 
     state: str = "queued"
     pid: int | None = None
     pid_started: float | None = None
+    host: str | None = None
     updated: float = 0.0
     queued_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
     message: str = ""
     error: str | None = None
+    kind: str | None = None
+    seconds_before: float = 0.0
     progress: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -68,6 +75,11 @@ class Job:
         self.folder = folder
         self._status = _stored_status(folder) or Status()
 
+    @property
+    def status(self) -> Status:
+        """What was written last."""
+        return self._status
+
     def update(self, *, durable: bool = True, **changes: Any) -> None:
         """Change fields of the status and write it."""
         self._status = replace(self._status, updated=time.time(), **changes)
@@ -77,13 +89,18 @@ class Job:
         """Say how far the work is. Cheap: no fsync."""
         self.update(durable=False, message=message, progress=progress)
 
-    def end(self, state: str, *, error: str | None = None, message: str = "") -> None:
+    def end(self, state: str, *, error: str | None = None, message: str = "", kind: str | None = None) -> None:
         """Write the last state."""
-        self.update(state=state, error=error, message=message, ended_at=time.time())
+        self.update(state=state, error=error, message=message, kind=kind, ended_at=time.time())
 
     def stop_requested(self) -> bool:
-        """Whether somebody asked for the end of the job."""
-        return (self.folder / "stop").exists()
+        """Whether somebody asked for the end of the job. Who asks to finish wants it to go on, to its last step."""
+        return how_to_stop(self.folder) not in (None, FINISH)
+
+    def hear_stop(self) -> None:
+        """Say that the wish to stop was heard, so that nobody ends the process by force."""
+        if self._status.state == "running":
+            self.update(state="stopping")
 
 
 @contextmanager
@@ -115,6 +132,7 @@ def make_reporter(job: Job, stopped: JobStopped, on_progress: Report | None = No
             return
         last = now
         if job.stop_requested():
+            job.hear_stop()
             raise stopped
         left = (now - since) / done * (total - done) if done else None
         speed = done / (now - since) if done and now > since else None
@@ -142,7 +160,7 @@ def hold(folder: Path, timeout: float = 5.0) -> Iterator[Job]:
         raise StudioError(f"{folder.name} is already run by another process. Wait for its end or stop it.") from None
     try:
         job = Job(folder)
-        job.update(pid=os.getpid(), pid_started=_process_start())
+        job.update(pid=os.getpid(), pid_started=own_start(), host=host_name())
         yield job
     finally:
         lock.release()
@@ -154,45 +172,17 @@ def write_queued(folder: Path) -> None:
     write_json(folder / "status.json", asdict(Status(queued_at=now, updated=now)))
 
 
-def launch(module: str, folder: Path, log: str, environment: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Start `python -m module folder` in a session of its own; it outlives us, and no pipe stays open.
-
-    Args:
-        environment: variables that it gets besides ours.
-    """
-    own_session: dict[str, Any] = (
-        {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined,unused-ignore]
-        if os.name == "nt"
-        else {"start_new_session": True}
-    )
-    with (folder / log).open("ab") as output:
-        subprocess.Popen(
-            [sys.executable, "-m", module, str(folder)],
-            cwd=PROJECT,
-            env=settings_environment() | dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            close_fds=True,
-            **own_session,
-        )
-
-
 def read_status(folder: Path) -> Status:
     """Status as it really is: what the file says, checked against the lock."""
     status = _stored_status(folder)
     if status is None:
-        return Status(state="failed", error="The status file is missing or damaged. Delete this entry and start anew.")
+        return _without_status(folder)
     if not status.is_alive or is_locked(folder):
         return _with_stop_flag(folder, status)
     again = _stored_status(folder) or status  # it may have ended between the two looks
-    if not again.is_alive or (again.pid is None and time.time() - again.queued_at < START_GRACE):
+    if not again.is_alive or (again.pid is None and abs(time.time() - again.queued_at) < START_GRACE):
         return again
-    return replace(
-        again,
-        state="interrupted",
-        error="The process ended without a word: it was killed, or the machine was shut down. Start it again.",
-    )
+    return replace(again, state="interrupted", error=again.error or _explain_end(again), kind=again.kind or "killed")
 
 
 def is_locked(folder: Path) -> bool:
@@ -208,26 +198,70 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
-def request_stop(folder: Path) -> None:
-    """Ask a job to end after its current step."""
-    (folder / "stop").touch()
+def request_stop(folder: Path, how: str = KEEP) -> None:
+    """Ask a job to end after its current step.
+
+    Args:
+        how: what becomes of it: KEEP what it has, PAUSE it, DISCARD it, or FINISH: go on with its last step at once.
+    """
+    write_text(folder / STOP, how, durable=False)
+
+
+def how_to_stop(folder: Path) -> str | None:
+    """How a job was asked to end; None if it was not. A flag without a word means to keep."""
+    try:
+        text = (folder / STOP).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+    return text if text in (PAUSE, DISCARD, FINISH) else KEEP
+
+
+def stored_state(folder: Path) -> str | None:
+    """What the worker itself has written last; None where that cannot be read."""
+    status = _stored_status(folder)
+    return status.state if status else None
 
 
 def _with_stop_flag(folder: Path, status: Status) -> Status:
-    if status.state == "running" and (folder / "stop").exists():
+    if status.state == "running" and how_to_stop(folder) not in (None, FINISH):
         return replace(status, state="stopping")
     return status
 
 
+def _without_status(folder: Path) -> Status:
+    if is_locked(folder):  # its worker writes it anew within a second
+        return Status(state="running", message="The status file is damaged")
+    return Status(
+        state="interrupted",
+        kind="damaged",
+        error="The status file is missing or damaged, and nothing runs here. Resume or start it again, or delete it.",
+    )
+
+
+def _explain_end(status: Status) -> str:
+    if machine_start() > status.updated > 0:
+        return "The machine, or its container, was restarted. What was done until then is kept: resume it."
+    return (
+        "The process ended without a word: it was killed, by hand or by the system for want of memory. What was done "
+        "until then is kept: resume it, and if it happens again choose a smaller batch size."
+    )
+
+
 def _stored_status(folder: Path) -> Status | None:
+    """What the file says; fields that mean nothing, because somebody changed them, are as if they were not there."""
     stored = read_json(folder / "status.json")
-    if stored is None or not isinstance(stored.get("state"), str):
+    if stored is None or stored.get("state") not in (*ALIVE, *ENDED):
         return None
-    known = {entry.name for entry in fields(Status)}
-    return Status(**{name: value for name, value in stored.items() if name in known})
+    plain = {entry.name: entry.default for entry in fields(Status) if entry.name != "progress"}
+    known = {name: stored[name] for name, default in plain.items() if name in stored and _fits(name, stored[name])}
+    progress = stored.get("progress")
+    return Status(**known, progress=progress if isinstance(progress, dict) else {})
 
 
-def _process_start() -> float:
-    import psutil
-
-    return float(psutil.Process().create_time())
+def _fits(name: str, value: Any) -> bool:
+    if name in ("state", "message"):
+        return isinstance(value, str)
+    if name in ("host", "error", "kind"):
+        return value is None or isinstance(value, str)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number or (value is None and name not in ("updated", "queued_at", "seconds_before"))

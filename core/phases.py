@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.blocks import POOLED, cut_for
 from core.catalog import find_architecture
@@ -35,8 +35,20 @@ def starts_pretrained(config: RunConfig) -> bool:
     return find_architecture(config.architecture).has_backbone and config.weights != "random"
 
 
-def plan_phases(config: RunConfig) -> tuple[Phase, ...]:
-    """The phases of a run, in order."""
+def plan_phases(config: RunConfig, continued: tuple[int, ...] = ()) -> tuple[Phase, ...]:
+    """The phases of a run, in order.
+
+    Args:
+        continued: epochs of each time that it was continued beyond its plan; each is a phase like the last one.
+    """
+    phases = list(_planned(config))
+    for n_epochs in continued:
+        last = phases[-1]
+        phases.append(replace(last, first=last.last + 1, last=last.last + n_epochs))
+    return tuple(phases)
+
+
+def _planned(config: RunConfig) -> tuple[Phase, ...]:
     if not starts_pretrained(config):
         return (Phase("training", 1, config.epochs, config.learning_rate),)
     n_head = config.epochs

@@ -1,4 +1,4 @@
-"""Run folders: `models/RUN/`. Reading them, starting, stopping and deleting runs.
+"""Run folders: `models/RUN/`. Making and reading them; `core.control` starts and ends runs.
 
 The folder is the truth about a run. Its settings are frozen at the start; afterwards only its worker writes, but for
 `notes.json` (name, note, star) and `stop`.
@@ -18,9 +18,9 @@ from core.config import BEFORE_THEY_WERE_SETTINGS, RunConfig, parse_config
 from core.curves import best_epoch
 from core.datasets import Dataset, read_dataset
 from core.errors import RunError, SettingsError, StudioError, storage_errors
-from core.files import is_plain_name, read_json, remove_folder, slug, write_json
+from core.files import check_free_space, is_plain_name, read_json, slug, write_json
 from core.history import read_history
-from core.settings import read_settings, variable_name
+from core.settings import read_settings
 from core.weights import require_imagenet_weights
 
 LOG = "train.log"
@@ -42,6 +42,12 @@ class Run:
     metrics: dict[str, Any] = field(default_factory=dict)
     repeat_of: str | None = None
     asked: dict[str, Any] = field(default_factory=dict)
+    continued: tuple[int, ...] = ()
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs of its plan, with those that it was continued for."""
+        return self.config.epochs + sum(self.continued)
 
     @property
     def asked_config(self) -> RunConfig:
@@ -91,6 +97,9 @@ def create_run(dataset: Dataset, config: RunConfig, name: str = "", repeat_of: s
     """
     check_weights(config)
     models = read_settings().models
+    with storage_errors():
+        models.mkdir(parents=True, exist_ok=True)
+    check_free_space(models, room_for(config))
     run_id = f"{slug(config.architecture, fallback='run')}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
     staging = models / f".new-{run_id}"
     with storage_errors():
@@ -104,31 +113,10 @@ def create_run(dataset: Dataset, config: RunConfig, name: str = "", repeat_of: s
     return read_run(run_id)
 
 
-def start_run(dataset: Dataset, config: RunConfig, name: str = "") -> Run:
-    """Create a run and launch its worker, which waits for its turn by itself."""
-    run = create_run(dataset, config, name)
-    jobs.launch("core.ml.train", run.folder, LOG)
-    return run
-
-
-def repeat_run(run_id: str) -> Run:
-    """Start a run again with the same settings, data, number format and number of threads.
-
-    Raises:
-        RunError: its data set is gone or another one now, or it was trained from a run that is gone.
-    """
-    source = read_run(run_id)
-    dataset = dataset_of(source)
-    trained_on = source.environment.get("dataset_fingerprint")
-    if dataset is None or (trained_on and trained_on != dataset.fingerprint):
-        raise RunError(
-            f"Run {run_id!r} cannot be repeated: its data set {source.config.dataset_id!r} is not here any more. "
-            "Import the same archive again under that name, then repeat it."
-        )
-    run = create_run(dataset, source.config, f"{source.name} (repeated)", repeat_of=run_id)
-    threads = source.environment.get("threads")
-    jobs.launch("core.ml.train", run.folder, LOG, {variable_name("threads"): str(threads)} if threads else {})
-    return run
+def room_for(config: RunConfig) -> int:
+    """Bytes that a run will need at least: three checkpoints with the optimizer's state, and its two models."""
+    bytes_of_weights = int(find_architecture(config.architecture).parameters * 4e6)
+    return bytes_of_weights * (3 * 3 + 2) + 2 * 2**20
 
 
 def lent_model(run_id: str) -> Path:
@@ -215,31 +203,6 @@ def read_scored_run(run_id: str) -> Run:
     return run
 
 
-def stop_run(run_id: str) -> Run:
-    """Ask a run to end after its current batch and to keep its best model; a queued one is cancelled.
-
-    Raises:
-        RunError: it does not run.
-    """
-    run = read_run(run_id)
-    if not run.status.is_alive:
-        raise RunError(f"Run {run_id!r} is not running (state: {run.state}), so there is nothing to stop.")
-    jobs.request_stop(run.folder)
-    return read_run(run_id)
-
-
-def delete_run(run_id: str) -> None:
-    """Delete a run's folder.
-
-    Raises:
-        RunError: it still runs.
-    """
-    run = read_run(run_id)
-    if run.status.is_alive:
-        raise RunError(f"Run {run_id!r} is {run.state}. Stop it first, then delete it.")
-    remove_folder(run.folder)
-
-
 def run_class_names(run: Run) -> list[str]:
     """Class names of a run, sorted; a label is a position in it.
 
@@ -291,7 +254,8 @@ def describe_run(run: Run) -> dict[str, Any]:
     if val_accuracy is None and best is not None:
         val_accuracy = by_epoch[best]["val_accuracy"]
     started, ended = run.status.started_at, run.status.ended_at
-    seconds = (ended or (time.time() if run.status.is_alive else run.status.updated)) - started if started else None
+    until = ended or (time.time() if run.status.is_alive else run.status.updated)
+    seconds = max(until - started, 0.0) + run.status.seconds_before if started else run.status.seconds_before or None
     return {
         "run_id": run.run_id,
         "state": run.state,
@@ -338,4 +302,12 @@ def _read(folder: Path) -> Run | None:
         metrics=read_json(folder / "metrics.json") or {},
         repeat_of=stored.get("repeat_of"),
         asked={name: value for name, value in stored.get("asked", {}).items() if name in RunConfig.model_fields},
+        continued=_read_continued(stored),
     )
+
+
+def _read_continued(stored: dict[str, Any]) -> tuple[int, ...]:
+    """Epochs of each time that a run was continued; entries that mean nothing are passed over."""
+    entries = stored.get("continued")
+    numbers = [entry.get("epochs") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return tuple(number for number in numbers if isinstance(number, int) and number > 0)

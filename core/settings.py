@@ -43,6 +43,10 @@ class Settings:
     max_cache_mb: int = field(
         default=4_096, metadata={"help": "most disk for `cache/`: backbone features that runs share"}
     )
+    slots: int = field(default=1, metadata={"help": "trainings that may run at a time; the others wait in order"})
+    stop_grace: int = field(
+        default=60, metadata={"help": "seconds in which a training must hear that it shall stop, before it is ended"}
+    )
     auto_trials: int = field(
         default=1, metadata={"help": "1: a network's speed is measured when it is first needed; 0: only when asked"}
     )

@@ -18,6 +18,7 @@ from core.cache import hash_texts
 from core.config import RunConfig, input_size
 from core.errors import TrialError, storage_errors
 from core.files import read_json, remove_folder, write_json
+from core.launching import launch
 from core.machine import describe_machine
 from core.phases import frozen_layers, starts_pretrained
 from core.settings import read_settings
@@ -97,7 +98,7 @@ def start_trial(config: RunConfig, *, has_slot: bool = False) -> Path:
             (folder / "stop").unlink(missing_ok=True)
             write_json(folder / "request.json", {"config": config.model_dump(), "has_slot": has_slot})
             jobs.write_queued(folder)
-            jobs.launch("core.ml.trial", folder, LOG)
+            launch("core.ml.trial", folder, LOG)
     return folder
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from core.auditing import audit_folder
 from core.cache import cache_folders
+from core.control import delete_run
 from core.datasets import Dataset, note_used_id, read_dataset
 from core.errors import DatasetError, StudioError
 from core.files import is_plain_name, read_json, remove_folder
 from core.importing import imports_folder, list_imports, remove_dead_imports
 from core.jobs import is_locked, read_status, request_stop
-from core.runs import delete_run, runs_of
+from core.runs import runs_of
 from core.settings import read_settings
 
 _PATIENCE = 10.0  # seconds in which an audit must have heard that it shall end

@@ -6,16 +6,13 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from core.config import RunConfig
 from core.curves import Epoch, score_of
-from core.errors import RunError
-from core.files import replacing
-from core.history import append_epoch
+from core.errors import LossError
 from core.jobs import Job
 from core.runs import RunStopped
 
@@ -32,40 +29,16 @@ class StopOnRequest(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Look at the flag."""
-        if self._job.stop_requested():
-            raise RunStopped
+        self._look()
 
     def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Look at the flag."""
+        self._look()
+
+    def _look(self) -> None:
         if self._job.stop_requested():
+            self._job.hear_stop()
             raise RunStopped
-
-
-class BestCheckpoint(keras.callbacks.Callback):
-    """Keeps the weights of the best epoch over all phases, saved atomically.
-
-    Args:
-        network: the whole model; the one being fitted may be a part of it.
-    """
-
-    def __init__(self, network: keras.Model, path: Path, monitor: str) -> None:
-        super().__init__()
-        self._network, self._path, self._monitor = network, path, monitor
-        self._best: tuple[float, float] | None = None
-        self.epoch: int | None = None
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Save if this epoch is the best so far."""
-        score = score_of(logs or {}, self._monitor)
-        if self._best is None or score > self._best:
-            with replacing(self._path) as temporary:
-                self._network.save_weights(temporary)
-            self._best, self.epoch = score, epoch + 1
-
-    def restore(self) -> None:
-        """Give the network the kept weights; does nothing if no epoch has ended."""
-        if self.epoch is not None:
-            self._network.load_weights(self._path)
 
 
 class PhasePatience(keras.callbacks.Callback):
@@ -88,26 +61,65 @@ class PhasePatience(keras.callbacks.Callback):
             logger.info("Early stopping: no improvement of %s for %d epochs", self._monitor, self._waited)
             self.model.stop_training = True
 
+    def remember(self) -> dict[str, Any]:
+        """The best score and how long it has stood."""
+        return {"best": self._best, "waited": self._waited}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Take over what it knew."""
+        best = memory.get("best")
+        self._best = None if best is None else (float(best[0]), float(best[1]))
+        self._waited = int(memory.get("waited", 0))
+
+
+class Plateau(keras.callbacks.ReduceLROnPlateau):
+    """Halves the rate when validation stops improving; Keras' own forgets its best value when a fit begins."""
+
+    _MEMORY = ("best", "wait", "cooldown_counter")
+
+    def __init__(self, learning_rate: float) -> None:
+        super().__init__(monitor="val_loss", factor=0.5, patience=2, min_lr=learning_rate / 100)
+        self._recalled: dict[str, Any] = {}
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Begin with what is known."""
+        super().on_train_begin(logs)
+        for name, value in self._recalled.items():
+            setattr(self, name, value)
+
+    def remember(self) -> dict[str, Any]:
+        """The best loss, and how long it has stood."""
+        return {name: float(getattr(self, name)) for name in self._MEMORY}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Take over what it knew."""
+        self._recalled = {name: memory[name] for name in self._MEMORY if name in memory}
+
 
 class RunRecorder(keras.callbacks.Callback):
-    """Records batches (as progress) and epochs (as rows of history.csv) into the run folder, over all phases.
+    """Records batches as progress, and hands on epochs as rows of history.csv, over all phases.
 
     Args:
+        n_epochs: of the whole run.
         n_images: training pictures of an epoch.
-        worker_started: time from which `elapsed` counts.
+        worker_started: time from which `elapsed` counts; earlier by what an interrupted worker had done.
+        keep: told each row when its epoch has ended.
     """
 
     def __init__(
         self,
         job: Job,
         config: RunConfig,
+        n_epochs: int,
         n_images: int,
         worker_started: float,
+        keep: Callable[[Epoch], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
         self._job, self._clock, self._worker_started = job, clock, worker_started
-        self._total, self._batch_size, self._n_images = config.epochs, config.batch_size, n_images
+        self._total, self._batch_size, self._n_images = n_epochs, config.batch_size, n_images
+        self._keep = keep
         self._batches = -(-n_images // config.batch_size)
         self._phase, self._last_epoch = "", 0
         self._seconds_after: float | None = None
@@ -133,7 +145,7 @@ class RunRecorder(keras.callbacks.Callback):
         """Report the progress, at most every half second."""
         logs = logs or {}
         if not math.isfinite(logs.get("loss", 0.0)):
-            raise RunError(
+            raise LossError(
                 f"The loss became infinite or not a number in epoch {self._epoch}, batch {batch + 1}. "
                 "Lower the learning rate, for example tenfold, and start again."
             )
@@ -150,11 +162,11 @@ class RunRecorder(keras.callbacks.Callback):
         self._report("Validating", self._batches, self._clock() - self._epoch_started, {})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Append the epoch to history.csv."""
+        """Keep the epoch. Its log line comes last: it is announced only when its checkpoint stands."""
         now = self._clock()
         self._epoch_seconds.append(now - self._epoch_started)
         row = self._row(logs or {}, now)
-        append_epoch(self._job.folder, row)
+        self._keep(row)
         logger.info(
             "Epoch %d/%d (%s): loss %.4f, accuracy %.4f, val_loss %.4f, val_accuracy %.4f, %.2f s (training %.2f s)",
             *(row["epoch"], self._total, self._phase, row["loss"], row["accuracy"]),

@@ -53,14 +53,6 @@ def compile_phase(model: keras.Model, config: RunConfig, phase: Phase, n_batches
     )
 
 
-def schedule_callbacks(config: RunConfig, phase: Phase) -> list[keras.callbacks.Callback]:
-    """What changes the rate between epochs, where the schedule depends on how they went."""
-    if config.schedule != "plateau":
-        return []
-    low = phase.learning_rate / 100
-    return [keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=2, min_lr=low)]
-
-
 def open_layers(network: Network, cut: str | None) -> None:
     """Let the layers behind a cut learn, and no others; all of them where there is no cut.
 

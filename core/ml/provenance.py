@@ -11,15 +11,13 @@ import keras
 import numpy as np
 
 from core import __version__
-from core.cache import hash_file
-from core.catalog import find_architecture
 from core.config import RunConfig
 from core.datasets import Dataset
 from core.errors import StudioError
+from core.features import hash_starting_weights
 from core.machine import describe_machine
 from core.ml.devices import describe_devices
-from core.runs import Run, lent_model, read_run
-from core.weights import find_imagenet_weights
+from core.runs import Run, read_run
 
 _PACKAGES = ("keras", "numpy", "pillow", "scikit-learn")
 
@@ -59,9 +57,7 @@ def compare_with_source(run: Run, weights_hash: str) -> dict[str, Any] | None:
 
 
 def _hash_initial(config: RunConfig) -> str | None:
-    if config.weights == "random":
+    try:
+        return hash_starting_weights(config)
+    except StudioError:  # of a run that is resumed after they have gone
         return None
-    if config.weights.startswith("imagenet"):
-        found = find_imagenet_weights(find_architecture(config.architecture))
-        return hash_file(found.path) if found else None
-    return hash_file(lent_model(config.weights))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -10,13 +14,39 @@ import numpy as np
 
 from core.curves import best_epoch
 from core.datasets import Dataset, read_manifest
+from core.errors import storage_errors
 from core.evaluation import SCORED, Predictions, summarise, write_predictions
-from core.files import write_json
+from core.files import sync_folder, write_json
 from core.history import read_history
 from core.jobs import Job
 from core.ml.provenance import compare_with_source, hash_weights
 from core.prediction import load_classifier, measure_milliseconds
 from core.runs import Run
+
+RESULTS = ("model.keras", "model.onnx", "predictions.csv", "metrics.json")
+_NEEDED = ("labels.json", "environment.json", "history.csv")  # to score a model
+
+
+@contextmanager
+def staged_results(run: Run) -> Iterator[Run]:
+    """Give a run of the same history in a folder beside; on a clean exit its model and scores take their places.
+
+    A run that is continued keeps its model until the new one is there with its scores.
+    """
+    staging = run.folder / ".results"
+    with storage_errors():
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            for name in _NEEDED:
+                if (run.folder / name).exists():
+                    shutil.copyfile(run.folder / name, staging / name)
+            yield replace(run, folder=staging)
+            for name in RESULTS:
+                (staging / name).replace(run.folder / name)
+            sync_folder(run.folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def write_results(

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING
 
 from core import jobs
 from core.errors import StudioError, WeightsError, storage_errors
+from core.failures import DISK, KILLED, classify
+from core.files import remove_folder
 from core.slots import hold_slot
+from core.timeline import note_event
 
 if TYPE_CHECKING:
     from core.datasets import Dataset
@@ -26,51 +29,81 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _NICENESS = 10
+_PREDECESSOR = 60.0  # seconds to wait for a worker of the same run that has ended and is tidying up
+_CHECKPOINTS = "checkpoints"
+_MESSAGES = {
+    "finished": "Model kept and scored.",
+    "stopped": "Stopped; the best model is kept and scored.",
+    "paused": "Paused; it can be resumed.",
+    "discarded": "Discarded.",
+}
 
 
 def main(folder: Path) -> int:
-    """Run the training of a run folder; returns the exit code."""
+    """Run the training of a run folder, or go on with it; returns the exit code."""
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if hasattr(os, "nice"):
         os.nice(_NICENESS)  # pages go first: they need little, and somebody waits for them
-    with jobs.hold(folder) as job, hold_slot(job) as is_mine:
+    state = ""
+    with jobs.hold(folder, timeout=_PREDECESSOR) as job, hold_slot(job) as is_mine:
         if not is_mine:
-            logger.info("Cancelled before it started")
-            job.end("stopped", message="Cancelled before it started.")
-            return 0
-        started = time.time()
-        job.update(state="running", started_at=started, message="Starting")
-        try:
-            state = _train(folder, job, started)
-        except jobs.JobStopped:  # while this machine was measured: there is no network yet that could be kept
-            job.end("stopped", message="Stopped before it began to learn.")
-            return 0
-        except BaseException as error:
-            line = explain_failure(error)
-            logger.error(line, exc_info=not isinstance(error, StudioError))
-            job.end("failed", error=line)
-            return 1
-        logger.info("Ended: %s", state)
-        job.end(state, message="Model kept and scored.")
-        return 0
+            state = _cancel(folder, job)
+        else:
+            started = time.time()
+            job.update(state="running", started_at=started, message="Starting")
+            note_event(folder, "started")
+            try:
+                state = _train(folder, job, started)
+                _end(folder, job, state, _MESSAGES.get(state, ""))
+            except jobs.JobStopped:  # while this machine was measured: there is no network yet that could be kept
+                state = _cancel(folder, job)
+            except BaseException as error:
+                _fail(folder, job, error)
+                return 1
+    if state == "discarded":
+        remove_folder(folder)
+    return 0
 
 
-def explain_failure(error: BaseException) -> str:
-    """One line for a person: what went wrong and what to change."""
-    kind, text = type(error).__name__, str(error).splitlines()[0] if str(error) else ""
-    if isinstance(error, StudioError):
-        return str(error)
-    if isinstance(error, MemoryError) or kind == "ResourceExhaustedError":
-        return "There was not enough memory. Choose a smaller batch size, or close other programs, and start again."
-    if isinstance(error, KeyboardInterrupt):
-        return "The training was interrupted from outside. Start it again."
-    return f"Unexpected error ({kind}: {text[:200]}). The log below says more; please report it."
+def _cancel(folder: Path, job: jobs.Job) -> str:
+    """End a run that was stopped before it could learn anything (more)."""
+    how = jobs.how_to_stop(folder)
+    if how == jobs.DISCARD:
+        state, message = "discarded", "Discarded."
+    elif how == jobs.PAUSE or any((folder / _CHECKPOINTS).glob("*.npz")):
+        state, message = "paused", "Taken out of the queue; it can be resumed."
+    else:
+        state, message = "stopped", "Cancelled before it started."
+    _end(folder, job, state, message)
+    return state
+
+
+def _end(folder: Path, job: jobs.Job, state: str, message: str) -> None:
+    logger.info("Ended: %s", state)
+    state = "stopped" if state == "discarded" else state
+    job.end(state, message=message)
+    note_event(folder, state, message)
+
+
+def _fail(folder: Path, job: jobs.Job, error: BaseException) -> None:
+    """Say in one line why it failed. For want of disk it counts as interrupted: it can go on when there is room."""
+    failure = classify(error)
+    logger.error(failure.line, exc_info=None if isinstance(error, StudioError) else error)
+    try:
+        if failure.kind in (DISK, KILLED):
+            job.update(error=failure.line, kind=failure.kind)
+        else:
+            job.end("failed", error=failure.line, kind=failure.kind)
+            note_event(folder, "failed", failure.line)
+    except StudioError:  # no room for a word: the free lock says that it was interrupted
+        logger.error("There was no room to say so in the run's folder")
 
 
 def _train(folder: Path, job: jobs.Job, started: float) -> str:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     from core.datasets import read_dataset
+    from core.errors import DatasetError
     from core.runs import RunStopped, freeze_config, read_run
     from core.trials import freeze_number_format
 
@@ -78,6 +111,8 @@ def _train(folder: Path, job: jobs.Job, started: float) -> str:
     with storage_errors():
         run = read_run(folder.name)
         dataset = read_dataset(run.config.dataset_id)
+        if run.environment.get("dataset_fingerprint") not in (None, dataset.fingerprint):
+            raise DatasetError(f"Data set {dataset.name!r} is another one than the run began with. Start a new run.")
         run = freeze_config(run, freeze_number_format(run.config, dataset.n_in("train"), report))
         with _importing("core.ml.training"):
             job.report("Starting TensorFlow")
@@ -115,8 +150,12 @@ def _warm_up(run: Run, dataset: Dataset, report: jobs.Report) -> None:
         pixels = load_pixels(dataset, input_size(run.config), report)
         layers = frozen_layers(run.config)
         if layers:
-            find_features(backbone_key(run.config, layers), dataset, pixels, run.config, report)
+            key = backbone_key(run.config, layers, run.environment.get("initial_weights"))
+            find_features(key, dataset, pixels, run.config, report)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    try:
+        sys.exit(main(Path(sys.argv[1])))
+    except StudioError as problem:
+        sys.exit(str(problem))

@@ -1,9 +1,13 @@
-"""The phases of a training, one after the other, and what is kept at the end."""
+"""The phases of a training, one after the other, and what is kept at the end.
+
+A training that was interrupted goes on here as if nothing had happened: its checkpoint says where it stands.
+"""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -11,22 +15,23 @@ from core.balance import weigh_classes
 from core.config import RunConfig
 from core.datasets import Dataset
 from core.estimate import closing_seconds, phase_seconds
-from core.features import Features, backbone_key, find_features, wanted_views
+from core.features import Features, wanted_views
 from core.files import write_json
-from core.jobs import Job, Report
-from core.ml.architectures import Network, build_network, copy_weights
+from core.jobs import DISCARD, FINISH, PAUSE, Job, Report, how_to_stop
+from core.ml.architectures import Network, build_network
 from core.ml.batches import FeatureBatches, PixelBatches, steps_per_epoch
-from core.ml.callbacks import BestCheckpoint, PhasePatience, RunRecorder, StopOnRequest
+from core.ml.beginning import begin_network, find_run_features
+from core.ml.callbacks import PhasePatience, Plateau, RunRecorder, StopOnRequest
+from core.ml.checkpoints import find_checkpoint, remove_all_but
 from core.ml.devices import open_devices
 from core.ml.export import export_network
-from core.ml.frozen import export_frozen
-from core.ml.initial import load_initial_weights
-from core.ml.optimisation import compile_phase, open_layers, schedule_callbacks
-from core.ml.provenance import describe_environment
-from core.ml.results import write_results
-from core.phases import Phase, frozen_layers, plan_phases
+from core.ml.keeping import Keeper, Remembering
+from core.ml.optimisation import compile_phase, open_layers
+from core.ml.results import staged_results, write_results
+from core.phases import Phase, plan_phases
 from core.pixels import Pixels, load_pixels
 from core.runs import Run, RunStopped, freeze_config
+from core.timeline import note_event
 from core.trials import Trial, read_trial
 
 logger = logging.getLogger(__name__)
@@ -41,43 +46,69 @@ class _Lesson:
 
 
 def train(run: Run, dataset: Dataset, job: Job, worker_started: float, report: Report) -> str:
-    """Train a run from start to scores.
+    """Train a run from its start, or from its last checkpoint, to its scores.
 
     Returns:
-        The last state: "finished" or "stopped".
+        The last state: "finished", "stopped", "paused", or "discarded" where nothing shall be kept.
     """
     config = run.config
     job.report("Building the network")
+    saved = find_checkpoint(run.folder)
     with open_devices().scope():
         network = build_network(config, len(dataset.class_names), number_format=config.number_format)
-        initial = load_initial_weights(network, config, dataset.class_names)
-        environment = describe_environment(config, dataset)
+        beginning = begin_network(network, run, dataset, saved)
+        environment = beginning.environment
         write_json(run.folder / "environment.json", environment)
-        checkpoint = BestCheckpoint(network.model, run.folder / "best.weights.h5", config.monitor)
+        keeper = Keeper(run.folder, network.model, config.monitor, saved)
+        worker_started -= keeper.progress.elapsed
         state = "finished"
         try:
+            if how_to_stop(run.folder) == FINISH:
+                raise RunStopped
             pixels = load_pixels(dataset, int(network.model.input_shape[1]), report)
-            features = _find_features(network, dataset, pixels, config, report)
+            features = find_run_features(network, beginning, dataset, pixels, config, report)
             if features is not None and features.n_views < wanted_views(config):
                 # Frozen, so that a repeat has the same; the settings remember how many were wanted.
                 run = freeze_config(run, config := config.model_copy(update={"augmented_views": features.n_views}))
             environment["cached_views"] = features.n_views if features is not None else None
             write_json(run.folder / "environment.json", environment)
-            recorder = RunRecorder(job, config, len(pixels.splits["train"]), worker_started)
-            _fit_phases(network, pixels, features, dataset, config, [StopOnRequest(job), checkpoint, recorder])
+            n_images = len(pixels.splits["train"])
+            recorder = RunRecorder(job, config, run.n_epochs, n_images, worker_started, keeper.keep)
+            _fit_phases(run, network, pixels, features, dataset, keeper, recorder, StopOnRequest(job))
         except RunStopped:
-            logger.info("Stopped on request")
+            how = how_to_stop(run.folder)
+            logger.info("Asked to stop: %s", how)
+            if how in (PAUSE, DISCARD):
+                return "paused" if how == PAUSE else "discarded"
             state = "stopped"
-    checkpoint.restore()
+    _keep_model(run, dataset, network, keeper, worker_started, job, environment)
+    return state
+
+
+def _keep_model(
+    run: Run,
+    dataset: Dataset,
+    network: Network,
+    keeper: Keeper,
+    worker_started: float,
+    job: Job,
+    environment: dict[str, Any],
+) -> None:
+    """Write the best epoch's model and its scores, all at once, so that they never disagree."""
+    keeper.restore_best()
     job.report("Saving the model")
     # A fresh network is free of what training hangs on a model: float32 always, and exported eight times faster.
-    kept = build_network(config, len(dataset.class_names))
+    kept = build_network(run.config, len(dataset.class_names))
     kept.model.set_weights(network.model.get_weights())
-    export_network(kept, run.folder)
-    job.report("Scoring validation and test pictures")
-    facts = {"initial_weights": initial.describe(), "class_weights": _class_weights(dataset, config)}
-    write_results(run, dataset, kept.model, checkpoint.epoch, worker_started, job, facts)
-    return state
+    facts = {
+        "initial_weights": environment.get("started_from"),
+        "class_weights": _class_weights(dataset, run.config),
+    }
+    with staged_results(run) as staged:
+        export_network(kept, staged.folder)
+        job.report("Scoring validation and test pictures")
+        write_results(staged, dataset, kept.model, keeper.progress.best_epoch, worker_started, job, facts)
+    remove_all_but(run.folder, keeper.progress.epoch, keeper.progress.best_epoch)
 
 
 def _class_weights(dataset: Dataset, config: RunConfig) -> dict[str, float] | None:
@@ -86,59 +117,52 @@ def _class_weights(dataset: Dataset, config: RunConfig) -> dict[str, float] | No
     return {name: round(value, 4) for name, value in weigh_classes(dataset.splits["train"]).items()}
 
 
-def _find_features(
-    network: Network, dataset: Dataset, pixels: Pixels, config: RunConfig, report: Report
-) -> Features | None:
-    """Outputs of the frozen layers; None without such layers, or where the cache cannot hold them."""
-    layers = frozen_layers(config)
-    if not layers:
-        return None
-    key = backbone_key(config, layers)
-    plain = network
-    if config.number_format != "float32":  # features are float32 always
-        plain = build_network(config, len(dataset.class_names))
-        copy_weights(network.model, plain.model, with_head=True)
-    export_frozen(plain, key)
-    features = find_features(key, dataset, pixels, config, report)
-    if features is None:
-        logger.info("Features do not fit into STUDIO_MAX_CACHE_MB; every epoch runs through the whole backbone")
-    return features
-
-
 def _fit_phases(
+    run: Run,
     network: Network,
     pixels: Pixels,
     features: Features | None,
     dataset: Dataset,
-    config: RunConfig,
-    callbacks: list[keras.callbacks.Callback],
+    keeper: Keeper,
+    recorder: RunRecorder,
+    stop: StopOnRequest,
 ) -> None:
-    phases = plan_phases(config)
+    config = run.config
+    phases = plan_phases(config, run.continued)
     trial = read_trial(config)
-    _, checkpoint, recorder = callbacks
-    assert isinstance(recorder, RunRecorder)
-    assert isinstance(checkpoint, BestCheckpoint)
-    skipped = 0  # epochs that early stopping has saved so far
+    n_batches = steps_per_epoch(pixels, config)
     for number, phase in enumerate(phases):
-        checkpoint.restore()
+        if keeper.is_over(number):
+            continue
+        last = phase.last - keeper.n_skipped(phases, number)
+        keeper.enter_phase(number)
         open_layers(network, phase.cut)
         lesson = _prepare(network, phase, pixels, features, config)
-        n_batches = steps_per_epoch(pixels, config)
         compile_phase(lesson.model, config, phase, n_batches)
-        first, last = phase.first - skipped, phase.last - skipped
+        remembering = _remembering_callbacks(config, phase)
+        first = keeper.progress.epoch + 1
         logger.info("Phase %s: epochs %d to %d, learning rate %g", phase.name, first, last, phase.learning_rate)
+        note_event(run.folder, "phase", f"{phase.name}, epochs {first} to {last}")
+        keeper.open_phase(number, lesson.model, last, remembering)
         recorder.open_phase(phase.name, last, _seconds_after(phases[number + 1 :], dataset, config, trial))
-        history = lesson.model.fit(
+        lesson.model.fit(
             lesson.batches.training(first, last),
             validation_data=lesson.batches.validation(),
             steps_per_epoch=n_batches,
             initial_epoch=first - 1,
             epochs=last,
-            callbacks=[*schedule_callbacks(config, phase), *callbacks, PhasePatience(config.patience, config.monitor)],
+            callbacks=[stop, *remembering.values(), recorder],  # the recorder last: it keeps what the others remember
             shuffle=False,
             verbose=0,
         )
-        skipped += phase.n_epochs - len(history.epoch)
+
+
+def _remembering_callbacks(config: RunConfig, phase: Phase) -> dict[str, Any]:
+    """Callbacks of a phase that have to remember something over an interruption."""
+    callbacks: dict[str, Remembering] = {"patience": PhasePatience(config.patience, config.monitor)}
+    if config.schedule == "plateau":
+        callbacks["plateau"] = Plateau(phase.learning_rate)
+    return callbacks
 
 
 def _prepare(network: Network, phase: Phase, pixels: Pixels, features: Features | None, config: RunConfig) -> _Lesson:

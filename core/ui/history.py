@@ -7,8 +7,9 @@ import zlib
 import pandas as pd
 import streamlit as st
 
+from core.control import delete_run
 from core.history import read_history
-from core.runs import Run, delete_run, describe_run
+from core.runs import Run, describe_run
 from core.ui import selection, shell
 from core.ui.states import state_word
 from core.ui.text import count, duration, moment

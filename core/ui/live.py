@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.control import repeat_run, stop_run
 from core.curves import Epoch, best_epoch
 from core.history import read_history
-from core.runs import Run, read_log, read_run, repeat_run, stop_run
+from core.queue import list_waiting
+from core.runs import Run, read_log, read_run
 from core.settings import read_settings
-from core.slots import list_waiting
 from core.ui import charts, forms, selection, shell
 from core.ui.states import state_badge
 from core.ui.text import DASH, count, decimal, duration, percent, plain, short_duration, size

@@ -9,9 +9,9 @@ import streamlit as st
 from core.audit import Audit
 from core.auditing import audit_folder, read_audit, start_audit
 from core.config import RunConfig
+from core.control import start_run
 from core.datasets import Dataset
 from core.jobs import read_status
-from core.runs import start_run
 from core.ui import making, selection, shell
 from core.ui.auditing import describe_leaks, describe_patient_leaks
 from core.ui.repair import LABEL

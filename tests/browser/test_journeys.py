@@ -12,10 +12,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.config import default_config
+from core.control import delete_run
 from core.datasets import list_datasets, read_dataset
 from core.history import read_history
 from core.intake import THUMBNAIL
-from core.runs import Run, delete_run, list_runs
+from core.runs import Run, list_runs
 from tests.browser.conftest import Server, settle
 from tests.conftest import picture_bytes
 from tests.core.test_importing import THREE_SPLITS, wait_for

@@ -13,8 +13,9 @@ import pytest
 
 from core import jobs
 from core.errors import StudioError
+from core.queue import enqueue, list_waiting
 from core.settings import PROJECT
-from core.slots import hold_slot, list_waiting
+from core.slots import hold_slot
 from tests.core.test_importing import wait_for
 
 HOLDER = """
@@ -29,6 +30,7 @@ WAITER = """
 import sys, time
 from pathlib import Path
 from core import jobs
+from core.queue import enqueue, list_waiting, move
 from core.slots import hold_slot
 folder = Path(sys.argv[1])
 with jobs.hold(folder) as job, hold_slot(job) as is_mine:
@@ -97,7 +99,7 @@ def test_a_job_whose_process_never_began_is_interrupted_after_a_grace(
 def test_a_damaged_status_is_told(folder: Path, content: str) -> None:
     (folder / "status.json").write_text(content)
     status = jobs.read_status(folder)
-    assert status.state == "failed"
+    assert status.state == "interrupted"
     assert "damaged" in (status.error or "")
 
 
@@ -128,8 +130,10 @@ def test_waiting_jobs_run_one_at_a_time_in_order_also_after_a_kill(tmp_path: Pat
     folders = [new_job(tmp_path / f"run-{number}") for number in (2, 0, 1)]  # the order of queueing, not of names
     processes = []
     for number, folder in enumerate(folders):
+        enqueue(folder)
         processes.append(start(WAITER, folder, 60 if number == 0 else 0.5))
-        wait_for(lambda folder=folder: state(folder) == "running" or folder in list_waiting(tmp_path))
+        wait_for(lambda folder=folder: jobs.read_status(folder).pid is not None)
+    wait_for(lambda: state(folders[0]) == "running")
     assert [state(folder) for folder in folders] == ["running", "queued", "queued"]
     assert list_waiting(tmp_path) == folders[1:]
     processes[0].kill()
@@ -164,8 +168,8 @@ def test_a_slot_is_free_again_when_its_holder_is_done(tmp_path: Path) -> None:
 
 def test_a_launched_job_leaves_no_pipe_open(folder: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from core import jobs; "
-        "jobs.launch('core.importing', Path(sys.argv[1]), 'log')"
+        "import sys; from pathlib import Path; from core.launching import launch; "
+        "launch('core.importing', Path(sys.argv[1]), 'log')"
     )
     command = [sys.executable, "-c", script, str(folder)]
     subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, timeout=30)  # would wait for an open pipe

@@ -10,11 +10,12 @@ import pytest
 from core import jobs
 from core.catalog import ARCHITECTURES
 from core.config import BEFORE_THEY_WERE_SETTINGS, make_config
+from core.control import delete_run, stop_run
 from core.datasets import Dataset
 from core.errors import DatasetError, RunError, StudioError, WeightsError
 from core.files import read_json, write_json
 from core.history import append_epoch, read_history
-from core.runs import Run, create_run, delete_run, describe_run, freeze_config, list_runs, read_run, stop_run
+from core.runs import Run, create_run, describe_run, freeze_config, list_runs, read_run
 from core.settings import read_settings
 from core.weights import find_imagenet_weights
 from core.workspace import delete, delete_dataset

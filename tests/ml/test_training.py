@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from core.config import RunConfig, make_config
+from core.control import repeat_run, start_run, stop_run
 from core.datasets import Dataset, read_dataset, read_manifest
 from core.estimate import estimate_run
 from core.evaluation import SCORED, read_predictions
@@ -24,7 +25,7 @@ from core.files import read_json
 from core.history import FIELDS, read_history
 from core.importing import create_import, run_import
 from core.prediction import load_classifier
-from core.runs import Run, create_run, read_log, read_run, repeat_run, start_run, stop_run
+from core.runs import Run, create_run, read_log, read_run
 from core.scans import load_scan
 from core.settings import PROJECT
 from core.trials import ensure_trial, store_format
