@@ -149,7 +149,7 @@ def _follow(run: Any, wait: bool) -> dict[str, Any]:
     from core.runs import describe_run
 
     if not wait:
-        return {"run_id": run.run_id, "state": run.state}
+        return describe_run(run)
     ended = _wait(run.run_id)
     if ended.state in ("failed", "interrupted"):
         raise RunError(f"Run {run.run_id} {ended.state}: {ended.status.error}")
@@ -219,11 +219,34 @@ def runs(options: argparse.Namespace) -> Any:
 
 
 def stop(options: argparse.Namespace) -> Any:
-    """Stop a run."""
-    from core.control import stop_run
-    from core.runs import describe_run
+    """Stop, pause or discard a run."""
+    from core.control import discard_run, stop_run
+    from core.jobs import KEEP, PAUSE
+    from core.runs import describe_run, read_run
 
-    return describe_run(stop_run(options.run))
+    if options.discard:
+        before = describe_run(read_run(options.run))
+        discard_run(options.run)
+        return before | {"discarded": True}
+    return describe_run(stop_run(options.run, PAUSE if options.pause else KEEP))
+
+
+def resume(options: argparse.Namespace) -> Any:
+    """Go on with a run."""
+    from core.control import resume_run
+
+    return _follow(resume_run(options.run, options.epochs), options.wait)
+
+
+def queue(options: argparse.Namespace) -> Any:
+    """List the queue, and move a run in it."""
+    from core.queue import list_waiting, move
+    from core.runs import describe_run, read_run
+    from core.settings import read_settings
+
+    if options.run:
+        move(read_run(options.run).folder, options.by)
+    return [describe_run(read_run(folder.name)) for folder in list_waiting(read_settings().models)]
 
 
 def delete(options: argparse.Namespace) -> Any:

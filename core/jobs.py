@@ -180,7 +180,8 @@ def read_status(folder: Path) -> Status:
     if not status.is_alive or is_locked(folder):
         return _with_stop_flag(folder, status)
     again = _stored_status(folder) or status  # it may have ended between the two looks
-    if not again.is_alive or (again.pid is None and abs(time.time() - again.queued_at) < START_GRACE):
+    is_starting = again.state == "queued" and again.pid is None and abs(time.time() - again.queued_at) < START_GRACE
+    if not again.is_alive or is_starting:
         return again
     return replace(again, state="interrupted", error=again.error or _explain_end(again), kind=again.kind or "killed")
 

@@ -36,8 +36,8 @@ def enqueue(folder: Path) -> None:
 
 def ensure_queued(folder: Path) -> None:
     """Put a run at the end if it is not in the queue, because somebody has lost or damaged the file."""
-    if folder not in _entries(folder.parent):
-        enqueue(folder)
+    if _stored_order(folder.parent) is None or folder not in _entries(folder.parent):
+        _change(folder.parent, lambda order: order if folder.name in order else [*order, folder.name])
 
 
 def dequeue(folder: Path) -> None:
@@ -73,19 +73,24 @@ def _change(models: Path, change: Callable[[list[str]], list[str]]) -> None:
         with storage_errors(), FileLock(models / ".queue.lock", timeout=_PATIENCE):
             before = [folder.name for folder in _entries(models)]
             after = change(before)
-            if after != before or not _file(models).exists():
+            if after != before or _stored_order(models) is None:
                 write_json(_file(models), {"order": after})
     except Timeout:
         raise RunError("The queue is busy: another process holds its lock. Try again in a moment.") from None
 
 
 def _entries(models: Path) -> list[Path]:
-    stored = read_json(_file(models))
-    order = stored.get("order") if stored is not None else None
-    if not isinstance(order, list):
+    order = _stored_order(models)
+    if order is None:
         return _queued_runs(models)
-    names = dict.fromkeys(name for name in order if isinstance(name, str) and is_plain_name(name))
-    return [models / name for name in names if (models / name).is_dir()]
+    return [models / name for name in dict.fromkeys(order) if (models / name).is_dir()]
+
+
+def _stored_order(models: Path) -> list[str] | None:
+    """Names in the queue's file; None if it is missing or damaged."""
+    order = (read_json(_file(models)) or {}).get("order")
+    is_whole = isinstance(order, list) and all(isinstance(name, str) and is_plain_name(name) for name in order)
+    return order if is_whole else None
 
 
 def _queued_runs(models: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from core.ui import forms, selection, shell, starting
 from core.ui.estimating import render_estimate
 from core.ui.history import render_history
 from core.ui.live import render_live
+from core.ui.queueing import render_left_over, render_queue
 
 SECTIONS = {
     "configure": ("Configure", "sliders"),
@@ -50,6 +51,7 @@ def render_configure() -> None:
 with shell.page("train"):
     view = selection.choose_section(SECTIONS)
     runs = list_runs()
+    render_left_over(runs)
     if view == "configure":
         render_configure()
     elif not runs:
@@ -58,4 +60,5 @@ with shell.page("train"):
         alive = next((run for run in runs if run.status.is_alive), None)
         render_live(selection.choose_run(runs, default=alive))
     else:
+        render_queue(runs)
         render_history(runs)

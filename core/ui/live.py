@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.control import repeat_run, stop_run
 from core.curves import Epoch, best_epoch
 from core.history import read_history
+from core.jobs import DISCARD, FINISH, KEEP, PAUSE, how_to_stop
 from core.queue import list_waiting
-from core.runs import Run, read_log, read_run
+from core.runs import Run, read_run
 from core.settings import read_settings
-from core.ui import charts, forms, selection, shell
+from core.ui import charts, shell
+from core.ui.controls import render_controls
 from core.ui.states import state_badge
+from core.ui.story import render_story
 from core.ui.text import DASH, count, decimal, duration, percent, plain, short_duration, size
 
 POLL_SECONDS = 1.0
+_STOPPING = {
+    None: "",
+    KEEP: "; then the best model is saved and scored",
+    PAUSE: " and can be resumed later",
+    DISCARD: " and is deleted",
+    FINISH: "",
+}
 
 
 def render_live(run: Run) -> None:
@@ -33,59 +42,40 @@ def _render(run_id: str, was_alive: bool) -> None:
     if run.status.is_alive:
         _render_progress(run)
     _render_curves(run, history)
-    _render_environment(run)
-    _render_log(run)
+    render_story(run)
 
 
 def _render_head(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         state_badge(run)
         st.text(run.name)
-        st.space("stretch")
-        if run.status.is_alive:
-            label = "Cancel" if run.state == "queued" else "Stop and keep the best"
-            pressed = st.button(
-                label,
-                key="stop_training",
-                icon=":material/stop_circle:",
-                disabled=run.state == "stopping",
-            )
-            if pressed:
-                stop_run(run.run_id)
-                st.rerun()
-        else:
-            _render_again(run)
-
-
-def _render_again(run: Run) -> None:
-    if st.button("Change the settings", key="train_again", icon=":material/tune:"):
-        forms.take_over_settings(run.asked_config)
-        selection.go_to("configure", default="configure", dataset=run.config.dataset_id)
-    if st.button("Repeat this run", key="repeat_run", icon=":material/replay:"):
-        selection.go_to("live", run=repeat_run(run.run_id).run_id)
+    render_controls(run)
 
 
 def _render_outcome(run: Run) -> None:
     if run.state == "queued":
         waiting = [folder.name for folder in list_waiting(read_settings().models)]
         place = waiting.index(run.run_id) if run.run_id in waiting else 0
-        before = f"one running and {count(place, 'other')} waiting before it" if place else "it is the next one"
+        before = f"{count(place, 'other')} waiting before it" if place else "it is the next one"
         st.info(
-            f"It waits its turn ({before}): one training runs at a time. "
-            "It starts by itself, also with this tab closed.",
+            f"It waits its turn ({before}). It starts by itself, also with this tab closed. "
+            "The order can be changed in History.",
             icon=":material/schedule:",
         )
     elif run.state == "stopping":
-        st.info(
-            "It stops after the current batch, then the best model is saved and scored.",
-            icon=":material/stop_circle:",
-        )
+        st.info(f"It ends after the current batch{_STOPPING[how_to_stop(run.folder)]}.", icon=":material/stop_circle:")
     elif run.state in ("failed", "interrupted"):
-        st.error(
-            "The training failed." if run.state == "failed" else "The training was interrupted.",
-            icon=":material/error:",
-        )
+        title = "The training failed." if run.state == "failed" else "The training was interrupted."
+        st.error(title, icon=":material/error:")
         st.text(run.status.error or "")
+        if run.has_scores:
+            _render_result(run)
+    elif run.state == "paused":
+        st.info(
+            "It is paused, and the machine is free for others. Resume it when you like: it goes on with the epoch in "
+            "which it was paused, and comes out as if it had not been.",
+            icon=":material/pause_circle:",
+        )
     elif run.has_scores:
         _render_result(run)
     elif run.state == "stopped":
@@ -126,7 +116,7 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
     speed = progress.get("images_per_second") or progress.get("per_second")
     only_phase = progress.get("only_this_phase")
     cells: list[tuple[str, str, str | None, list[float] | None]] = [
-        ("Epoch", f"{len(history)} / {run.config.epochs}", history[-1]["phase"] if history else None, None),
+        ("Epoch", f"{len(history)} / {run.n_epochs}", history[-1]["phase"] if history else None, None),
         (
             "Val. accuracy",
             percent(kept["val_accuracy"] if kept else None),
@@ -183,7 +173,7 @@ def _render_progress(run: Run) -> None:
         st.progress(0.0, text=f"{message}…")
     st.caption(
         "It goes on if you leave this page, reload it or close the tab; History finds it again. Stop ends it after "
-        "the current batch: the best epoch's model is kept and scored."
+        "the current batch and keeps the best epoch's model; Pause leaves the machine to others until you resume it."
     )
 
 
@@ -201,21 +191,3 @@ def _render_curves(run: Run, history: list[Epoch]) -> None:
                 key=f"live_{metric}",
                 alt=f"{metric.capitalize()} of training and validation over {count(len(history), 'epoch')}",
             )
-
-
-def _render_environment(run: Run) -> None:
-    environment = run.environment
-    if not environment:
-        return
-    with st.expander("Settings and environment", icon=":material/fingerprint:"):
-        st.caption("Everything the result depends on. Repeat this run uses the same.")
-        rows = run.config.model_dump() | environment
-        texts = {
-            name: ", ".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in rows.items()
-        }
-        st.dataframe({"what": list(texts), "value": list(texts.values())}, hide_index=True, height=280, width="stretch")
-
-
-def _render_log(run: Run) -> None:
-    with st.expander("Log", icon=":material/terminal:", expanded=run.state == "failed"):
-        st.code(read_log(run) or "The log is empty.", language=None, height=240)

@@ -59,6 +59,11 @@ def moment(timestamp: float | None) -> str:
     return DASH if timestamp is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(timestamp))
 
 
+def moment_with_seconds(timestamp: float) -> str:
+    """A point in time to the second, in the server's time zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp))
+
+
 def count(n: int, one: str, many: str | None = None) -> str:
     """A number with its noun: `1 run`, `2,443 scans`."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
