@@ -116,6 +116,13 @@ def find_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
+def remove_half_written(folder: Path) -> None:
+    """Remove what a worker that was killed within a save has left; for who holds the run."""
+    for place in (folder, folder / FOLDER):
+        for path in place.glob(".tmp-*"):
+            path.unlink(missing_ok=True)
+
+
 def read_checkpoint(folder: Path, epoch: int) -> Checkpoint | None:
     """The checkpoint of an epoch; None if it is gone or damaged."""
     return _read(_path(folder, epoch))

@@ -22,7 +22,7 @@ from core.ml.architectures import Network, build_network
 from core.ml.batches import FeatureBatches, PixelBatches, steps_per_epoch
 from core.ml.beginning import begin_network, find_run_features
 from core.ml.callbacks import PhasePatience, Plateau, RunRecorder, StopOnRequest
-from core.ml.checkpoints import find_checkpoint, remove_all_but
+from core.ml.checkpoints import find_checkpoint, remove_all_but, remove_half_written
 from core.ml.devices import open_devices
 from core.ml.export import export_network
 from core.ml.keeping import Keeper, Remembering
@@ -53,6 +53,7 @@ def train(run: Run, dataset: Dataset, job: Job, worker_started: float, report: R
     """
     config = run.config
     job.report("Building the network")
+    remove_half_written(run.folder)
     saved = find_checkpoint(run.folder)
     with open_devices().scope():
         network = build_network(config, len(dataset.class_names), number_format=config.number_format)

@@ -202,3 +202,28 @@ def test_another_data_set_can_be_evaluated_if_its_classes_are_known(finished_run
     members = {f"{name}/{number}.png": None for name in ("A", "B") for number in range(10)}
     run_import(create_import(path=make_zip(members), name="Others"))
     assert "does not know: A, B" in error("evaluate", finished_run.run_id, "--dataset", "others")
+
+
+@pytest.mark.training
+def test_a_run_is_paused_resumed_continued_and_discarded(tiny_dataset: Any) -> None:
+    small = ("--set", "image_size=32", "--set", "dense_units=8")
+    first = core("train", "tiny", "--architecture", "custom_cnn", "--epochs", 400, *small)["run_id"]
+    second = core("train", "tiny", "--architecture", "custom_cnn", "--epochs", 2, *small)["run_id"]
+    third = core("train", "tiny", "--architecture", "custom_cnn", "--epochs", 400, *small)["run_id"]
+    wait_for(lambda: core("runs")[-1]["epochs"] >= 1, seconds=120)
+    assert [run["run_id"] for run in core("queue")] == [second, third]
+    assert [run["run_id"] for run in core("queue", third)] == [third, second]
+    assert core("stop", third)["state"] == "queued"
+    assert core("stop", first, "--pause")["state"] == "stopping"
+    by_id = lambda: {run["run_id"]: run for run in core("runs")}  # noqa: E731
+    wait_for(lambda: by_id()[first]["state"] == "paused", seconds=120)
+    wait_for(lambda: by_id()[second]["state"] == "finished", seconds=120)
+    assert by_id()[third]["state"] == "stopped"
+    continued = core("resume", second, "--epochs", 3, "--wait")
+    assert (continued["state"], continued["epochs"]) == ("finished", 3)
+    assert "has 3 epochs" in error("resume", second, "--epochs", 3)
+    assert "come to its end" in error("resume", second)
+    assert core("resume", first)["state"] == "queued"
+    assert core("stop", first, "--discard")["discarded"] is True
+    wait_for(lambda: first not in by_id(), seconds=120)
+    assert "no run" in error("resume", first)

@@ -54,7 +54,7 @@ def test_the_stored_format_is_frozen_and_a_short_run_is_not_worth_a_measurement(
     tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDIO_AUTO_TRIALS", "1")
-    monkeypatch.setattr(jobs, "launch", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("core.trials.launch", lambda *_: pytest.fail("measured"))
     config = make_config(tiny_dataset, "custom_cnn", {"epochs": 2})
     assert freeze_number_format(config, 100, quietly).number_format == "float32"
     store_format("custom_cnn", {"float32": 1.0, "mixed_bfloat16": 2.0})
@@ -73,7 +73,7 @@ def test_a_trial_that_dies_is_an_error_in_words_and_a_run_does_without(
     def launch(module: str, folder: Path, log: str) -> None:
         jobs.Job(folder).end("failed", error="There was not enough memory.")
 
-    monkeypatch.setattr(jobs, "launch", launch)
+    monkeypatch.setattr("core.trials.launch", launch)
     config = make_config(tiny_dataset, "custom_cnn", {"epochs": 500})
     with pytest.raises(TrialError, match="not enough memory"):
         ensure_trial(config, quietly)
@@ -83,7 +83,7 @@ def test_a_trial_that_dies_is_an_error_in_words_and_a_run_does_without(
 def test_stopping_a_run_stops_the_trial_that_it_waits_for(
     tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "launch", lambda *_: None)
+    monkeypatch.setattr("core.trials.launch", lambda *_: None)
     config = make_config(tiny_dataset, "custom_cnn", {})
 
     def stop(*_: object) -> None:

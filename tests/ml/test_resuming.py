@@ -73,6 +73,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny_dataset: Dataset, ch
     wait_for_epoch(run, 2)
     kill(run)
     rows = len(read_history(run.folder))
+    (run.folder / "checkpoints" / ".tmp-1-1-0009.npz").write_bytes(b"half written")
     resume_run(run.run_id)
     wait_for_epoch(run, min(rows + 2, len(read_history(undisturbed.folder)) - 1))
     if read_run(run.run_id).status.is_alive:
@@ -81,6 +82,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny_dataset: Dataset, ch
     assert_same(wait_for_end(run), undisturbed)
     elapsed = [row["elapsed"] for row in read_history(run.folder)]
     assert elapsed == sorted(elapsed), "time goes on, too"
+    assert not list(run.folder.rglob(".tmp-*"))
 
 
 def test_a_paused_training_leaves_the_machine_to_the_next_and_goes_on_to_the_same_weights(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from core import jobs
 from core.config import make_config
 from core.datasets import Dataset
 from core.estimate import Estimate, estimate_run
@@ -34,7 +33,7 @@ def test_without_a_dry_run_the_form_offers_one_and_starts_it(
     tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[str] = []
-    monkeypatch.setattr(jobs, "launch", lambda module, *_: started.append(module))
+    monkeypatch.setattr("core.trials.launch", lambda module, *_: started.append(module))
     app = open_page("pages/2_Train.py")
     assert started == [], "auto trials are off in tests"
     app.button(key="start_trial").click().run()
@@ -47,7 +46,7 @@ def test_a_network_is_measured_by_itself_when_it_is_first_chosen(
 ) -> None:
     monkeypatch.setenv("STUDIO_AUTO_TRIALS", "1")
     started: list[str] = []
-    monkeypatch.setattr(jobs, "launch", lambda module, *_: started.append(module))
+    monkeypatch.setattr("core.trials.launch", lambda module, *_: started.append(module))
     open_page("pages/2_Train.py")
     assert started == ["core.ml.trial"]
     open_page("pages/2_Train.py")
@@ -58,7 +57,7 @@ def test_beside_a_training_nothing_is_measured(
     tiny_dataset: Dataset, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUDIO_AUTO_TRIALS", "1")
-    monkeypatch.setattr(jobs, "launch", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr("core.trials.launch", lambda *_: pytest.fail("started"))
     with take_free_slot(workspace / "models"):
         app = open_page("pages/2_Train.py")
     assert "under way" in words(app)
@@ -68,7 +67,7 @@ def test_beside_a_training_nothing_is_measured(
 def test_what_was_measured_can_be_measured_again(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     put_trial(tiny_dataset)
     started: list[str] = []
-    monkeypatch.setattr(jobs, "launch", lambda module, *_: started.append(module))
+    monkeypatch.setattr("core.trials.launch", lambda module, *_: started.append(module))
     app = open_page("pages/2_Train.py")
     app.button(key="measure_again").click().run()
     assert started == ["core.ml.trial"]
@@ -130,7 +129,7 @@ def test_weights_that_are_yet_to_be_downloaded_are_no_error(tiny_dataset: Datase
 
 def test_a_run_is_repeated_with_one_click(finished_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[dict[str, str]] = []
-    monkeypatch.setattr(jobs, "launch", lambda module, folder, log, environment: given.append(environment))
+    monkeypatch.setattr("core.control.launch", lambda module, folder, log, environment: given.append(environment))
     app = open_page("pages/2_Train.py", "live", run=finished_run.run_id)
     app.button(key="repeat_run").click().run()
     repeated = next(run for run in list_runs() if run.repeat_of == finished_run.run_id)

@@ -162,7 +162,7 @@ def test_a_data_set_can_be_renamed_and_noted(leaking: Dataset) -> None:
 
 
 def test_a_start_on_leaking_data_asks_first(leaking: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "launch", lambda module, folder, log: None)
+    monkeypatch.setattr("core.control.launch", lambda *_: None)
     app = open_page("pages/2_Train.py")
     app.button(key="start_training").click().run()
     assert not app.exception
@@ -172,7 +172,7 @@ def test_a_start_on_leaking_data_asks_first(leaking: Dataset, monkeypatch: pytes
 def test_a_start_on_clean_data_does_not_ask(leaking: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     version = run_import(create_version(leaking, new_split(0.2, 0.2)))
     run_audit(version)
-    monkeypatch.setattr(jobs, "launch", lambda module, folder, log: None)
+    monkeypatch.setattr("core.control.launch", lambda *_: None)
     app = open_page("pages/2_Train.py", dataset=version.dataset_id)
     app.button(key="start_training").click().run()
     assert [run.config.dataset_id for run in list_runs()] == [version.dataset_id]
@@ -298,7 +298,7 @@ def test_a_training_cannot_start_without_weights_and_says_what_to_do(tiny_datase
 def test_the_form_starts_a_run_with_its_settings(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     run_audit(tiny_dataset)
     launched: list[str] = []
-    monkeypatch.setattr(jobs, "launch", lambda module, folder, log: launched.append(module))
+    monkeypatch.setattr("core.control.launch", lambda module, folder, *_: launched.append(module))
     app = open_page("pages/2_Train.py")
     app.number_input(key="setting_tiny_custom_cnn_epochs").set_value(2)
     app.toggle(key="setting_tiny_custom_cnn_horizontal_flip").set_value(False)

@@ -1,0 +1,126 @@
+"""What the page offers for a run in each of its states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from core import jobs
+from core.history import append_epoch
+from core.queue import enqueue, list_waiting
+from core.runs import Run, list_runs, read_run
+from core.timeline import note_event
+from tests.conftest import epoch_row
+from tests.pages.test_pages import open_page, words
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture(autouse=True)
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Modules that would have been started."""
+    calls: list[str] = []
+    monkeypatch.setattr("core.control.launch", lambda module, folder, *_: calls.append(module))
+    return calls
+
+
+def offered(run: Run) -> set[str]:
+    """Keys of the buttons on a run's page."""
+    app = open_page("pages/2_Train.py", "live", run=run.run_id)
+    assert not app.exception
+    return {button.key for button in app.button if button.key}
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "learned", "expected", "missing"),
+    [
+        ("paused", None, 2, {"resume_run", "finish_run"}, {"stop_training", "continue_run"}),
+        ("paused", None, 0, {"resume_run"}, {"finish_run"}),
+        ("failed", "disk", 1, {"resume_run", "finish_run"}, {"smaller_batch"}),
+        ("failed", "memory", 0, {"resume_run", "smaller_batch"}, {"finish_run"}),
+        ("failed", "loss", 1, {"train_again"}, {"resume_run", "finish_run"}),
+        ("finished", None, 3, {"continue_run", "repeat_run"}, {"resume_run", "finish_run"}),
+        ("stopped", None, 1, {"resume_run"}, {"continue_run"}),
+        ("stopped", None, 3, {"train_again"}, {"resume_run"}),
+    ],
+)
+def test_a_run_offers_what_its_state_allows(
+    make_run: MakeRun, state: str, kind: str | None, learned: int, expected: set[str], missing: set[str]
+) -> None:
+    run = make_run(state, kind=kind, error="Why." if kind else None)
+    for epoch in range(1, learned + 1):
+        append_epoch(run.folder, epoch_row(epoch))
+    keys = offered(run)
+    assert expected <= keys
+    assert not missing & keys
+
+
+def test_a_running_run_is_paused_and_discarded_from_its_page(running_run: Run, launched: list[str]) -> None:
+    app = open_page("pages/2_Train.py", "live", run=running_run.run_id)
+    app.button(key="pause_run").click().run()
+    assert jobs.how_to_stop(running_run.folder) == jobs.PAUSE
+    assert "can be resumed later" in words(app)
+    (running_run.folder / "stop").unlink()
+    app = open_page("pages/2_Train.py", "live", run=running_run.run_id)
+    app.button(key="discard_run").click().run()
+    assert jobs.how_to_stop(running_run.folder) == jobs.DISCARD
+    assert app.query_params["view"] == "history"
+    assert launched == ["core.watching"] * 2
+
+
+def test_a_paused_run_is_resumed_and_a_finished_one_continued(make_run: MakeRun, launched: list[str]) -> None:
+    paused, finished = make_run("paused"), make_run("finished")
+    for epoch in (1, 2, 3):
+        append_epoch(finished.folder, epoch_row(epoch))
+    open_page("pages/2_Train.py", "live", run=paused.run_id).button(key="resume_run").click().run()
+    assert read_run(paused.run_id).state == "queued"
+    app = open_page("pages/2_Train.py", "live", run=finished.run_id)
+    app.number_input(key="more_epochs").set_value(4).run()
+    app.button(key="continue_run").click().run()
+    assert not app.exception
+    assert read_run(finished.run_id).n_epochs == 7
+    assert launched == ["core.ml.train"] * 2
+
+
+def test_for_want_of_memory_the_form_is_filled_with_a_smaller_batch(make_run: MakeRun) -> None:
+    run = make_run("failed", kind="memory", error="There was not enough memory.")
+    app = open_page("pages/2_Train.py", "live", run=run.run_id)
+    app.button(key="smaller_batch").click().run()
+    assert app.number_input(key="setting_tiny_custom_cnn_batch_size").value == run.config.batch_size // 2
+
+
+def test_the_queue_is_reordered_and_cancelled_in_the_history(make_run: MakeRun) -> None:
+    runs = [make_run(), make_run(), make_run()]
+    for run in runs:
+        enqueue(run.folder)
+    app = open_page("pages/2_Train.py", "history")
+    assert app.button(key=f"earlier_{runs[0].run_id}").disabled
+    assert app.button(key=f"later_{runs[2].run_id}").disabled
+    app.button(key=f"earlier_{runs[2].run_id}").click().run()
+    waiting = list_waiting(runs[0].folder.parent)
+    assert waiting == [runs[0].folder, runs[2].folder, runs[1].folder]
+    app.button(key=f"cancel_{runs[1].run_id}").click().run()
+    assert (runs[1].folder / "stop").exists()
+
+
+@pytest.mark.parametrize("page", ["Home.py", "pages/2_Train.py"])
+def test_runs_that_waited_when_the_machine_went_down_are_offered(
+    make_run: MakeRun, launched: list[str], page: str
+) -> None:
+    make_run("queued", pid=1)
+    app = open_page(page)
+    assert "waiting for its turn when the machine went down" in words(app)
+    app.button(key="requeue").click().run()
+    assert launched == ["core.ml.train"]
+    assert list_runs()[0].state == "queued"
+    assert "when the machine went down" not in words(app)
+
+
+def test_the_timeline_is_on_the_page(make_run: MakeRun) -> None:
+    run = make_run("paused")
+    for kind in ("queued", "started", "paused"):
+        note_event(run.folder, kind, "a word")
+    app = open_page("pages/2_Train.py", "live", run=run.run_id)
+    shown = next(table.value for table in app.dataframe if "What" in table.value)
+    assert list(shown["What"]) == ["Queued", "Started", "Paused"]
