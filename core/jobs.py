@@ -8,6 +8,7 @@ and reads as `interrupted`. Process ids are recorded, and never believed (a kill
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ ALIVE = ("queued", "running", "stopping")
 ENDED = ("paused", "stopped", "finished", "failed", "interrupted")
 STOP = "stop"  # the flag: a file that says how
 KEEP, PAUSE, DISCARD, FINISH = "keep", "pause", "discard", "finish"
+_NO_ROOM = 2**20  # bytes free below which a disk is full
 START_GRACE = 20.0  # seconds in which a started process must have taken its lock
 
 
@@ -183,7 +185,8 @@ def read_status(folder: Path) -> Status:
     is_starting = again.state == "queued" and again.pid is None and abs(time.time() - again.queued_at) < START_GRACE
     if not again.is_alive or is_starting:
         return again
-    return replace(again, state="interrupted", error=again.error or _explain_end(again), kind=again.kind or "killed")
+    kind, line = _explain_end(folder, again)
+    return replace(again, state="interrupted", error=again.error or line, kind=again.kind or kind)
 
 
 def is_locked(folder: Path) -> bool:
@@ -239,10 +242,13 @@ def _without_status(folder: Path) -> Status:
     )
 
 
-def _explain_end(status: Status) -> str:
+def _explain_end(folder: Path, status: Status) -> tuple[str, str]:
+    """Kind and line for a process that has left no word."""
+    if shutil.disk_usage(folder).free < _NO_ROOM:
+        return "disk", "The disk is full, so the work could not go on. Free some space, then resume: nothing is lost."
     if machine_start() > status.updated > 0:
-        return "The machine, or its container, was restarted. What was done until then is kept: resume it."
-    return (
+        return "killed", "The machine, or its container, was restarted. What was done until then is kept: resume it."
+    return "killed", (
         "The process ended without a word: it was killed, by hand or by the system for want of memory. What was done "
         "until then is kept: resume it, and if it happens again choose a smaller batch size."
     )

@@ -191,7 +191,9 @@ def _numbered(stored: Any, kind: str) -> Iterator[np.ndarray]:
 
 
 def _to_array(variable: keras.Variable) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(variable.value))
+    value = variable.value
+    copies = getattr(value, "values", None)  # of a variable that lies on several devices, all the same
+    return np.asarray(keras.ops.convert_to_numpy(copies[0] if isinstance(copies, tuple) else value))
 
 
 def _assign(variables: list[keras.Variable], values: list[np.ndarray]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from core.config import RunConfig, make_config
-from core.control import repeat_run, start_run, stop_run
+from core.control import repeat_run, resume_run, start_run, stop_run
 from core.datasets import Dataset, read_dataset, read_manifest
 from core.estimate import estimate_run
 from core.evaluation import SCORED, read_predictions
@@ -108,14 +108,18 @@ def test_a_dry_run_measures_both_formats_once_and_a_run_takes_the_faster_one(
     assert load_classifier(run).predict([np.zeros((32, 32), np.uint8)]).dtype == np.float32
 
 
-def test_several_devices_learn_each_batch_together(tiny_dataset: Dataset) -> None:
+def test_several_devices_learn_each_batch_together(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     run = create_run(tiny_dataset, make_config(tiny_dataset, "compact_cnn", {"epochs": 2, "image_size": 32}))
     command = [sys.executable, "-m", "tests.ml.reference_devices", str(run.folder)]
-    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=200)
-    assert result.returncode == 0, result.stdout[-3000:]
-    assert "replicas 2" in result.stdout
-    trained = read_run(run.run_id)
-    assert (trained.state, len(read_history(run.folder))) == ("finished", 2)
+    for n_epochs in (2, 3):  # and go on from a checkpoint
+        result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=200)
+        assert result.returncode == 0, result.stdout[-3000:]
+        assert "replicas 2" in result.stdout
+        trained = read_run(run.run_id)
+        assert (trained.state, len(read_history(run.folder))) == ("finished", n_epochs)
+        monkeypatch.setattr("core.control.launch", lambda *_: None)
+        if n_epochs == 2:
+            resume_run(run.run_id, epochs=3)
 
 
 def test_mobilenet_from_imagenet_weights_runs_both_phases(
