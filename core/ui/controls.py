@@ -25,8 +25,10 @@ def render_controls(run: Run) -> None:
         if run.status.is_alive:
             _render_while_alive(run)
         else:
-            _render_going_on(run)
+            n_learned = len(read_history(run.folder))
+            _render_going_on(run, n_learned)
             _render_again(run)
+            _render_finish(run, n_learned)
 
 
 def _render_while_alive(run: Run) -> None:
@@ -50,23 +52,24 @@ def _render_discard(run: Run) -> None:
             selection.go_to("history")
 
 
-def _render_going_on(run: Run) -> None:
-    n_learned = len(read_history(run.folder))
+def _render_going_on(run: Run, n_learned: int) -> None:
     if can_resume(run):
         left = epochs_left(run)
         label = f"Resume ({count(left, 'epoch')} left)" if n_learned and left else "Resume"
         if st.button(label, key="resume_run", type="primary", icon=":material/play_arrow:"):
             resume_run(run.run_id)
             st.rerun()
-        if (
-            n_learned
-            and not run.has_scores
-            and st.button("Finish with what it has learned", key="finish_run", icon=":material/done_all:")
-        ):
+    elif run.state == "finished" and n_learned:
+        _render_continue(run, n_learned)
+
+
+def _render_finish(run: Run, n_learned: int) -> None:
+    """Last of all, so that it never comes to lie where the button was that has just been clicked."""
+    if can_resume(run) and n_learned and not run.has_scores:
+        label = "Finish with what it has learned"
+        if st.button(label, key="finish_run", icon=":material/done_all:"):
             stop_run(run.run_id)
             st.rerun()
-    if run.state == "finished" and n_learned:
-        _render_continue(run, n_learned)
 
 
 def _render_continue(run: Run, n_learned: int) -> None:

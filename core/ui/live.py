@@ -144,7 +144,8 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
                 None,
             )
         )
-        cells.append(("Time", short_duration(run.metrics.get("training_seconds")), None, None))
+        seconds = run.metrics.get("training_seconds") or (history[-1]["elapsed"] if history else None)
+        cells.append(("Time", short_duration(seconds), None, None))
     with st.container(horizontal=True):
         for label, value, note, line in cells:
             st.metric(

@@ -8,8 +8,11 @@ from core.control import forget_left_over, left_over_runs, requeue_left_over, st
 from core.queue import list_waiting, move
 from core.runs import Run
 from core.settings import read_settings
+from core.ui import shell
 from core.ui.states import state_badge
 from core.ui.text import count
+
+_POLL_SECONDS = 2.0
 
 
 def render_left_over(runs: list[Run]) -> None:
@@ -31,12 +34,17 @@ def render_left_over(runs: list[Run]) -> None:
 
 
 def render_queue(runs: list[Run]) -> None:
-    """What trains and what waits, in order, to be moved or cancelled; nothing where nothing waits."""
-    models = read_settings().models
+    """What waits, in order, to be moved or cancelled; nothing where nothing waits. Looks again by itself."""
+    waiting = _waiting_ids()
+    if waiting:
+        shell.fragment(run_every=_POLL_SECONDS)(_render)(runs, waiting)
+
+
+def _render(runs: list[Run], expected: list[str]) -> None:
+    if _waiting_ids() != expected:  # one has started or was cancelled: the table of runs shows it too
+        st.rerun()
     by_id = {run.run_id: run for run in runs}
-    waiting = [by_id[folder.name] for folder in list_waiting(models) if folder.name in by_id]
-    if not waiting:
-        return
+    waiting = [by_id[run_id] for run_id in expected if run_id in by_id]
     with st.container(border=True):
         st.subheader("Queue", anchor=False)
         slots = max(read_settings().slots, 1)
@@ -48,6 +56,10 @@ def render_queue(runs: list[Run]) -> None:
             _render_place(run, at, is_last=at == len(waiting) - 1)
 
 
+def _waiting_ids() -> list[str]:
+    return [folder.name for folder in list_waiting(read_settings().models)]
+
+
 def _render_place(run: Run, at: int, *, is_last: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"queued_{run.run_id}"):
         state_badge(run)
@@ -57,13 +69,8 @@ def _render_place(run: Run, at: int, *, is_last: bool) -> None:
             ("Earlier", -1, "arrow_upward", at == 0),
             ("Later", 1, "arrow_downward", is_last),
         ):
-            if st.button(
-                label,
-                key=f"{label.lower()}_{run.run_id}",
-                icon=f":material/{icon}:",
-                disabled=is_off,
-                help=f"{label} in the queue",
-            ):
+            key = f"{label.lower()}_{run.run_id}"
+            if st.button(label, key=key, icon=f":material/{icon}:", disabled=is_off):
                 move(run.folder, places)
                 st.rerun()
         if st.button("Cancel", key=f"cancel_{run.run_id}", icon=":material/close:"):
