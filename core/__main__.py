@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from core import commands
+from core import care_commands, commands
 from core.catalog import ARCHITECTURES
 from core.errors import StudioError, storage_errors
 from core.splits import DEFAULT_FRACTION, DEFAULT_SEED
@@ -114,6 +114,16 @@ def _build_parser() -> argparse.ArgumentParser:
     command.add_argument("--by", type=int, default=-1, metavar="N", help="places; negative is earlier (default: -1)")
     command = add("delete", commands.delete, "Delete a run, or a data set that no run needs.")
     command.add_argument("name", metavar="RUN_OR_DATASET")
+
+    command = add("pack", care_commands.pack, "Write a run as a ZIP that another workspace can bring in.")
+    command.add_argument("run")
+    command.add_argument("--output", default="", metavar="PATH")
+    command = add("unpack", care_commands.unpack, "Bring a run in from the ZIP of another workspace.")
+    command.add_argument("path")
+    add("storage", care_commands.storage, "What the workspace takes on disk.")
+    command = add("clean", care_commands.clean, "Remove old checkpoints and the cache, or one of them.")
+    command.add_argument("--checkpoints", action="store_true", help="of runs that have ended with a model")
+    command.add_argument("--cache", action="store_true", help="what can be made again")
 
     command = add("evaluate", commands.evaluate, "Scores of a run.")
     command.add_argument("run")

@@ -81,7 +81,14 @@ def can_resume(run: Run) -> bool:
     """Whether a run can go on from where it ended: paused, interrupted, stopped, or failed for want of something."""
     if run.state == "failed":
         return run.status.kind not in HOPELESS
-    return run.state in ("paused", "interrupted") or (run.state == "stopped" and epochs_left(run) > 0)
+    if run.state == "stopped":  # one that has a model would lose it, if it had to begin anew
+        return epochs_left(run) > 0 and (has_checkpoint(run) or not run.has_scores)
+    return run.state in ("paused", "interrupted")
+
+
+def has_checkpoint(run: Run) -> bool:
+    """Whether there is anything to go on from; cleaning up, and the way through a ZIP, leave nothing."""
+    return any((run.folder / "checkpoints").glob("*.npz"))
 
 
 def epochs_left(run: Run) -> int:
@@ -214,6 +221,11 @@ def _check_more(run: Run, epochs: int) -> int:
         )
     if not read_history(run.folder) or run.state not in ("finished", "stopped", "paused", "interrupted"):
         raise RunError(f"Run {run.run_id!r} ({run.state}) has no epoch from which it could continue. Start a new one.")
+    if not has_checkpoint(run):
+        raise RunError(
+            f"Run {run.run_id!r} has no checkpoint any more to continue from. Start a new run from its weights "
+            f"(`--weights {run.run_id}`)."
+        )
     return epochs - planned
 
 

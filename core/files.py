@@ -79,8 +79,9 @@ def staging_folder(folder: Path) -> Iterator[Path]:
         try:
             staging.mkdir(parents=True)
             yield staging
-            for file in staging.iterdir():
-                _sync(file)
+            for file in staging.rglob("*"):
+                if file.is_file():
+                    _sync(file)
             try:
                 staging.rename(folder)
             except OSError:

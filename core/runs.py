@@ -43,6 +43,8 @@ class Run:
     repeat_of: str | None = None
     asked: dict[str, Any] = field(default_factory=dict)
     continued: tuple[int, ...] = ()
+    note: str = ""
+    star: bool = False
 
     @property
     def n_epochs(self) -> int:
@@ -303,6 +305,8 @@ def _read(folder: Path) -> Run | None:
         repeat_of=stored.get("repeat_of"),
         asked={name: value for name, value in stored.get("asked", {}).items() if name in RunConfig.model_fields},
         continued=_read_continued(stored),
+        note=str(notes.get("note") or ""),
+        star=notes.get("star") is True,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.control import can_resume, discard_run, epochs_left, repeat_run, resume_run, stop_run
+from core.control import can_resume, discard_run, epochs_left, has_checkpoint, repeat_run, resume_run, stop_run
 from core.failures import MEMORY
 from core.history import read_history
 from core.jobs import PAUSE
@@ -59,7 +59,7 @@ def _render_going_on(run: Run, n_learned: int) -> None:
         if st.button(label, key="resume_run", type="primary", icon=":material/play_arrow:"):
             resume_run(run.run_id)
             st.rerun()
-    elif run.state == "finished" and n_learned:
+    elif run.state == "finished" and has_checkpoint(run):
         _render_continue(run, n_learned)
 
 

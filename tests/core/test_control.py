@@ -76,6 +76,9 @@ def test_a_run_is_continued_to_a_larger_total_only(make_run: MakeRun) -> None:
     run = make_run("finished")
     for epoch in (1, 2, 3):
         append_epoch(run.folder, epoch_row(epoch))
+    with pytest.raises(RunError, match="no checkpoint any more"):
+        resume_run(run.run_id, 5)
+    add_checkpoint(run)
     for epochs in (0, 3, 501):
         with pytest.raises(RunError, match="has 3 epochs"):
             resume_run(run.run_id, epochs)
@@ -115,6 +118,12 @@ def test_a_run_does_not_start_without_room(make_run: MakeRun, monkeypatch: pytes
     with pytest.raises(StorageError, match="10 MB free"):
         create_run(read_dataset("tiny"), run.config)
     assert len(list_runs()) == 1
+
+
+def add_checkpoint(run: Run) -> None:
+    """A file that counts as a checkpoint."""
+    (run.folder / "checkpoints").mkdir()
+    (run.folder / "checkpoints" / "0003.npz").write_bytes(b"x")
 
 
 def replace_free(n_bytes: int) -> Callable[[object], object]:

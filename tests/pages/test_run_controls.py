@@ -12,6 +12,7 @@ from core.queue import enqueue, list_waiting
 from core.runs import Run, list_runs, read_run
 from core.timeline import note_event
 from tests.conftest import epoch_row
+from tests.core.test_control import add_checkpoint
 from tests.pages.test_pages import open_page, words
 
 MakeRun = Callable[..., Run]
@@ -51,6 +52,7 @@ def test_a_run_offers_what_its_state_allows(
     run = make_run(state, kind=kind, error="Why." if kind else None)
     for epoch in range(1, learned + 1):
         append_epoch(run.folder, epoch_row(epoch))
+    add_checkpoint(run)
     keys = offered(run)
     assert expected <= keys
     assert not missing & keys
@@ -73,6 +75,7 @@ def test_a_paused_run_is_resumed_and_a_finished_one_continued(make_run: MakeRun,
     paused, finished = make_run("paused"), make_run("finished")
     for epoch in (1, 2, 3):
         append_epoch(finished.folder, epoch_row(epoch))
+    add_checkpoint(finished)
     open_page("pages/2_Train.py", "live", run=paused.run_id).button(key="resume_run").click().run()
     assert read_run(paused.run_id).state == "queued"
     app = open_page("pages/2_Train.py", "live", run=finished.run_id)
