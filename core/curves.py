@@ -45,6 +45,11 @@ def describe_convergence(history: list[Epoch]) -> str:
     return f"It has converged: validation loss was lowest in epoch {lowest} and has not improved since."
 
 
+def describe_finding(history: list[Epoch]) -> str:
+    """Both of the sentences below, as far as there is anything to say; empty without an epoch."""
+    return f"{describe_convergence(history)} {describe_overfitting(history)}" if history else ""
+
+
 def describe_overfitting(history: list[Epoch]) -> str:
     """One sentence: does it know the training pictures better than pictures it has not seen?"""
     if not history:

@@ -9,6 +9,8 @@ from core.ui.estimating import render_estimate
 from core.ui.history import render_history
 from core.ui.live import render_live
 from core.ui.queueing import render_left_over, render_queue
+from core.ui.run_actions import render_upload
+from core.ui.storing import render_storage
 
 SECTIONS = {
     "configure": ("Configure", "sliders"),
@@ -56,9 +58,13 @@ with shell.page("train"):
         render_configure()
     elif not runs:
         shell.empty_state("There is no run yet. Choose a network and start one.", "train", "Configure a training")
+        if view == "history":
+            render_upload()
     elif view == "live":
         alive = next((run for run in runs if run.status.is_alive), None)
         render_live(selection.choose_run(runs, default=alive))
     else:
         render_queue(runs)
         render_history(runs)
+        render_upload()
+        render_storage()

@@ -1,89 +1,104 @@
-"""All runs in a table, and what can be done with the selected ones."""
+"""All runs in a table that can be filtered and sorted; `core.ui.run_actions` does things with the selected ones."""
 
 from __future__ import annotations
 
 import zlib
+from datetime import datetime
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from core.control import delete_run
+from core.curves import describe_finding
 from core.history import read_history
 from core.runs import Run, describe_run
-from core.ui import selection, shell
-from core.ui.states import state_word
-from core.ui.text import count, duration, moment
+from core.ui.run_actions import render_actions
+from core.ui.states import STATES, state_word
+from core.ui.text import count
+
+_FEW = 4  # runs up to which there is nothing to filter
 
 
 def render_history(runs: list[Run]) -> None:
-    """The table, and actions for its selected rows."""
+    """Filters, the table, and actions for its selected rows."""
+    shown = _filter(runs) if len(runs) > _FEW else runs
+    if not shown:
+        st.info("No run fits the filters. Clear one of them to see more.", icon=":material/filter_alt_off:")
+        return
     # The selection is of rows, so it belongs to this list of runs and no other.
     with st.container(key="runs_table"):
         event = st.dataframe(
-            _table(runs),
+            _table(shown),
             hide_index=True,
-            key=f"runs_{zlib.crc32(''.join(run.run_id for run in runs).encode())}",
+            key=f"runs_{zlib.crc32(''.join(run.run_id for run in shown).encode())}",
             on_select="rerun",
             selection_mode="multi-row",
-            column_config={
-                "Run": st.column_config.TextColumn(width="medium"),
-                "Validation": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f", width="small"),
-                "Test": st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.3f", width="small"),
-                "Curve": st.column_config.LineChartColumn(
-                    y_min=0, y_max=1, width="small", help="Validation accuracy over the epochs"
-                ),
-            },
+            column_config=_columns(),
         )
-    chosen = [runs[at] for at in event["selection"]["rows"] if at < len(runs)]
+    chosen = [shown[at] for at in event["selection"]["rows"] if at < len(shown)]
     if not chosen:
-        st.caption(f"{count(len(runs), 'run')}. Select rows to open, compare or delete them.")
+        hidden = f" {len(runs) - len(shown)} more do not fit the filters." if len(shown) < len(runs) else ""
+        st.caption(f"{count(len(shown), 'run')}.{hidden} Select rows to open, compare, name, download or delete them.")
         return
-    _render_actions(chosen)
+    render_actions(chosen)
+
+
+def _filter(runs: list[Run]) -> list[Run]:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input(
+            "Filter", key="history_filter", placeholder="name, note, data set or network", icon=":material/search:"
+        )
+        present = [state for state in STATES if any(run.state == state for run in runs)]
+        states = st.pills("State", present, selection_mode="multi", key="history_states", format_func=state_word)
+        only_starred = st.toggle("Starred only", key="history_starred")
+    words = text.casefold().split()
+    return [
+        run
+        for run in runs
+        if all(word in _searched(run) for word in words)
+        and (not states or run.state in states)
+        and (run.star or not only_starred)
+    ]
+
+
+def _searched(run: Run) -> str:
+    return f"{run.name} {run.note} {run.dataset_name} {run.title} {run.run_id}".casefold()
+
+
+def _columns() -> dict[str, Any]:
+    column = st.column_config
+    return {
+        "Star": column.TextColumn("★", width=40, help="Starred"),
+        "Run": column.TextColumn(width="medium"),
+        "Validation": column.ProgressColumn(min_value=0, max_value=1, format="%.3f", width="small"),
+        "Test": column.ProgressColumn(min_value=0, max_value=1, format="%.3f", width="small"),
+        "Curve": column.LineChartColumn(y_min=0, y_max=1, width="small", help="Validation accuracy over the epochs"),
+        "Time": column.NumberColumn("Time (s)", format="localized", help="Seconds of work, pauses not counted"),
+        "Started": column.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        "Finding": column.TextColumn(width="medium", help="What its curves say"),
+    }
 
 
 def _table(runs: list[Run]) -> pd.DataFrame:
     rows = []
     for run in runs:
-        facts = describe_run(run)
+        facts, history = describe_run(run), read_history(run.folder)
         rows.append(
             {
+                "Star": "★" if run.star else "",
                 "Run": run.name,
                 "State": state_word(run.state),
                 "Validation": facts["val_accuracy"],
                 "Test": facts["test_accuracy"],
-                "Curve": [row["val_accuracy"] for row in read_history(run.folder)],
+                "Curve": [row["val_accuracy"] for row in history],
                 "Epochs": facts["epochs"],
-                "Time": duration(facts["seconds"]),
+                "Time": None if facts["seconds"] is None else round(facts["seconds"]),
                 "Data set": run.dataset_name,
                 "Architecture": run.title,
-                "Started": moment(run.status.queued_at),
+                "Started": datetime.fromtimestamp(run.status.queued_at),
+                "Finding": describe_finding(history),
+                "Note": run.note,
                 "Id": run.run_id,
             }
         )
     return pd.DataFrame(rows)
-
-
-def _render_actions(chosen: list[Run]) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if len(chosen) == 1:
-            if st.button("Open", key="open_run", type="primary", icon=":material/open_in_new:"):
-                selection.go_to("live", run=chosen[0].run_id)
-            if chosen[0].has_scores:
-                shell.link("evaluate", "Evaluate", run=chosen[0].run_id)
-                shell.link("predict", "Predict", run=chosen[0].run_id)
-        scored = [run for run in chosen if run.has_scores]
-        if len(scored) > 1 and st.button("Compare", key="compare_runs", icon=":material/compare_arrows:"):
-            shell.open_page("compare", run=[run.run_id for run in scored])
-        if st.button("Delete", key="delete_runs", icon=":material/delete:"):
-            _ask_to_delete(chosen)
-
-
-@st.dialog("Delete runs?")
-def _ask_to_delete(chosen: list[Run]) -> None:
-    st.text("\n".join(run.name for run in chosen))
-    st.caption("Models, scores and logs of these runs are deleted. This cannot be undone.")
-    if st.button("Delete", type="primary", key="confirm_delete_runs", icon=":material/delete:"):
-        with shell.showing_errors():
-            for run in chosen:
-                delete_run(run.run_id)
-            st.rerun()

@@ -21,6 +21,9 @@ _LOOKS: dict[str, tuple[str, Colour, str]] = {
 }
 
 
+STATES = tuple(_LOOKS)
+
+
 def state_word(state: str) -> str:
     """The word for a state."""
     return _LOOKS[state][0]

@@ -227,3 +227,18 @@ def test_a_run_is_paused_resumed_continued_and_discarded(tiny_dataset: Any) -> N
     assert core("stop", first, "--discard")["discarded"] is True
     wait_for(lambda: first not in by_id(), seconds=120)
     assert "no run" in error("resume", first)
+
+
+@pytest.mark.training
+def test_a_run_is_packed_and_unpacked_and_the_workspace_cleaned(finished_run: Run, tmp_path: Path) -> None:
+    packed = core("pack", finished_run.run_id, "--output", tmp_path)
+    assert Path(packed["path"]).stat().st_size == packed["bytes"]
+    assert core("unpack", packed["path"])["test_accuracy"] == finished_run.score("test")
+    assert "no folder" in error("pack", finished_run.run_id, "--output", tmp_path / "nothing" / "x.zip")
+    assert "not a ZIP" in error("unpack", finished_run.folder / "config.json")
+    usage = core("storage")
+    assert usage["old_checkpoints_bytes"] > 0
+    assert core("clean", "--checkpoints")["freed_bytes"] == usage["old_checkpoints_bytes"]
+    assert core("storage")["checkpoints_bytes"] == 0
+    assert "no checkpoint any more" in error("resume", finished_run.run_id, "--epochs", 9)
+    assert core("clean")["freed_bytes"] >= 0

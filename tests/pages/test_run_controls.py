@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core import jobs
+from core.control import delete_run
 from core.history import append_epoch
 from core.queue import enqueue, list_waiting
+from core.run_archives import write_run
+from core.run_notes import write_run_notes
 from core.runs import Run, list_runs, read_run
 from core.timeline import note_event
 from tests.conftest import epoch_row
@@ -127,3 +132,45 @@ def test_the_timeline_is_on_the_page(make_run: MakeRun) -> None:
     app = open_page("pages/2_Train.py", "live", run=run.run_id)
     shown = next(table.value for table in app.dataframe if "What" in table.value)
     assert list(shown["What"]) == ["Queued", "Started", "Paused"]
+
+
+def test_the_history_is_filtered(make_run: MakeRun) -> None:
+    runs = [make_run(state) for state in ("finished", "failed", "paused", "finished", "stopped")]
+    write_run_notes(runs[0], name="Alpha", note="with more dropout", star=True)
+    write_run_notes(runs[1], name="Beta")
+
+    def shown(app: AppTest) -> list[str]:
+        tables = [table.value for table in app.dataframe if "Run" in table.value]
+        return sorted(tables[0]["Id"]) if tables else []
+
+    app = open_page("pages/2_Train.py", "history")
+    assert shown(app) == sorted(run.run_id for run in runs)
+    app.text_input(key="history_filter").set_value("DROPOUT alpha").run()
+    assert shown(app) == [runs[0].run_id]
+    app.text_input(key="history_filter").set_value("").run()
+    app.toggle(key="history_starred").set_value(True).run()
+    assert shown(app) == [runs[0].run_id]
+    app.text_input(key="history_filter").set_value("beta").run()
+    assert shown(app) == []
+    assert "No run fits the filters" in words(app)
+    app.toggle(key="history_starred").set_value(False).run()
+    assert shown(app) == [runs[1].run_id]
+
+
+@pytest.mark.training
+def test_a_run_comes_in_from_another_workspace_by_its_zip(finished_run: Run, tmp_path: Path) -> None:
+    write_run(finished_run, tmp_path / "run.zip")
+    delete_run(finished_run.run_id)
+    app = open_page("pages/2_Train.py", "history")
+    app.button(key="import_run").click().run()
+    assert "Choose a ZIP first" in words(app)
+    data = (tmp_path / "run.zip").read_bytes()
+    app.file_uploader(key="run_zip").set_value(("run.zip", data, "application/zip"))
+    app.button(key="import_run").click().run()
+    assert not app.exception
+    assert app.query_params["run"] == finished_run.run_id
+    assert read_run(finished_run.run_id).has_scores
+    app = open_page("pages/2_Train.py", "history")
+    app.file_uploader(key="run_zip").set_value(("bad.zip", b"x", "application/zip"))
+    app.button(key="import_run").click().run()
+    assert "not a ZIP" in words(app)
