@@ -116,6 +116,13 @@ class RunConfig(BaseModel):
         lt=2**31,
     )
 
+    tensorboard: bool = _setting(
+        False,
+        "Training",
+        "TensorBoard's log",
+        "Writes the curves also into the run's folder in the form that TensorBoard reads.",
+    )
+
     image_size: int = _setting(
         150,
         "Network",

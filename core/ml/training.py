@@ -28,6 +28,7 @@ from core.ml.export import export_network
 from core.ml.keeping import Keeper, Remembering
 from core.ml.optimisation import compile_phase, open_layers
 from core.ml.results import staged_results, write_results
+from core.ml.tracking import end_tracking, open_tracking
 from core.phases import Phase, plan_phases
 from core.pixels import Pixels, load_pixels
 from core.runs import Run, RunStopped, freeze_config
@@ -62,7 +63,7 @@ def train(run: Run, dataset: Dataset, job: Job, worker_started: float, report: R
         write_json(run.folder / "environment.json", environment)
         keeper = Keeper(run.folder, network.model, config.monitor, saved)
         worker_started -= keeper.progress.elapsed
-        state = "finished"
+        state, tracking = "finished", open_tracking(run, dataset)
         try:
             if how_to_stop(run.folder) == FINISH:
                 raise RunStopped
@@ -75,14 +76,19 @@ def train(run: Run, dataset: Dataset, job: Job, worker_started: float, report: R
             write_json(run.folder / "environment.json", environment)
             n_images = len(pixels.splits["train"])
             recorder = RunRecorder(job, config, run.n_epochs, n_images, worker_started, keeper.keep)
-            _fit_phases(run, network, pixels, features, dataset, keeper, recorder, StopOnRequest(job))
+            _fit_phases(run, network, pixels, features, dataset, keeper, recorder, [StopOnRequest(job), *tracking])
         except RunStopped:
             how = how_to_stop(run.folder)
             logger.info("Asked to stop: %s", how)
             if how in (PAUSE, DISCARD):
+                end_tracking(tracking, str(how))
                 return "paused" if how == PAUSE else "discarded"
             state = "stopped"
+        except Exception:
+            end_tracking(tracking, "failed")
+            raise
     _keep_model(run, dataset, network, keeper, worker_started, job, environment)
+    end_tracking(tracking, state)
     return state
 
 
@@ -126,7 +132,7 @@ def _fit_phases(
     dataset: Dataset,
     keeper: Keeper,
     recorder: RunRecorder,
-    stop: StopOnRequest,
+    watching: list[keras.callbacks.Callback],
 ) -> None:
     config = run.config
     phases = plan_phases(config, run.continued)
@@ -152,7 +158,11 @@ def _fit_phases(
             steps_per_epoch=n_batches,
             initial_epoch=first - 1,
             epochs=last,
-            callbacks=[stop, *remembering.values(), recorder],  # the recorder last: it keeps what the others remember
+            callbacks=[
+                *watching,
+                *remembering.values(),
+                recorder,
+            ],  # the recorder last: it keeps what the others remember
             shuffle=False,
             verbose=0,
         )
