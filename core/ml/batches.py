@@ -197,4 +197,8 @@ def _validation(
 
 
 def _counted(batches: tf.data.Dataset, n_batches: int) -> tf.data.Dataset:
-    return batches.apply(tf.data.experimental.assert_cardinality(n_batches))
+    options = tf.data.Options()
+    # There is nothing to tune: the numbers of threads and of batches ahead are given. Its thread sleeps in periods that
+    # double, and whoever closes the iterator at the end of a phase waits, up to 31 s, until it wakes up.
+    options.autotune.enabled = False
+    return batches.apply(tf.data.experimental.assert_cardinality(n_batches)).with_options(options)
