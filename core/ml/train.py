@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from core import jobs
 from core.errors import StudioError, WeightsError, storage_errors
+from core.ml.backend import import_keras
 from core.slots import hold_slot
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _importing(module: str) -> Iterator[None]:
 
     def load() -> None:
         with suppress(Exception):  # raised again, in words, where it is imported for good
+            import_keras()
             import_module(module)
 
     thread = Thread(target=load)
