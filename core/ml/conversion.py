@@ -48,7 +48,7 @@ def _convert(model: keras.Model, *, can_skip_passes: bool) -> Any:
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
-        mock.patch.dict(os.environ, {"TF2ONNX_CATCH_ERRORS": str(can_skip_passes)}),
+        mock.patch.dict(os.environ, {} if can_skip_passes else {"TF2ONNX_CATCH_ERRORS": "FALSE"}),
         _bounding_memory(),
     ):
         warnings.simplefilter("ignore")
