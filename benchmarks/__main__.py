@@ -5,9 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import audit, importing, models, pages, training
+from benchmarks import audit, importing, models, pages, steps, training
 
-_BENCHMARKS = {"audit": audit, "import": importing, "training": training, "models": models, "pages": pages}
+_BENCHMARKS = {
+    "audit": audit,
+    "import": importing,
+    "training": training,
+    "models": models,
+    "pages": pages,
+    "steps": steps,
+}
 
 
 def main() -> int:

@@ -23,6 +23,7 @@ from core.ml.frozen import export_frozen
 from core.ml.initial import load_initial_weights
 from core.ml.optimisation import compile_phase, open_layers, schedule_callbacks
 from core.ml.provenance import describe_environment
+from core.ml.quick import quicken
 from core.ml.results import write_results
 from core.phases import Phase, frozen_layers, plan_phases
 from core.pixels import Pixels, load_pixels
@@ -143,10 +144,11 @@ def _fit_phases(
 
 def _prepare(network: Network, phase: Phase, pixels: Pixels, features: Features | None, config: RunConfig) -> _Lesson:
     if phase.cut is None:
-        return _Lesson(network.model, PixelBatches(pixels, config))
+        quick = quicken(network.model, is_grey=not pixels.has_colour.any())
+        return _Lesson(quick, PixelBatches(pixels, config, quick.input_shape[-1]))
     if features is None:
         return _Lesson(network.frozen_up_to(phase.cut), PixelBatches(pixels, config))
-    return _Lesson(network.part_for(phase.cut), FeatureBatches(pixels, config, features, phase.cut))
+    return _Lesson(quicken(network.part_for(phase.cut)), FeatureBatches(pixels, config, features, phase.cut))
 
 
 def _seconds_after(later: tuple[Phase, ...], dataset: Dataset, config: RunConfig, trial: Trial | None) -> float | None:

@@ -35,8 +35,18 @@ def make_pixels(n_colour: int = 0) -> Pixels:
 
 def inspect() -> dict[str, Any]:
     """What the tests want to know."""
-    batches = PixelBatches(make_pixels(), RunConfig(dataset_id="d", architecture="custom_cnn", batch_size=5))
+    config = RunConfig(dataset_id="d", architecture="custom_cnn", batch_size=5)
+    batches = PixelBatches(make_pixels(), config)
+    grey, coloured = PixelBatches(make_pixels(), config, channels=1), PixelBatches(make_pixels(n_colour=2), config)
     return {
+        "channels": {
+            name: sorted({inputs.shape[-1] for part in (it.training(1, 1), it.validation()) for inputs, *_ in part})
+            for name, it in {"usual": batches, "grey": grey, "coloured": coloured}.items()
+        },
+        "same": all(
+            bool((one.numpy() == three.numpy()).all())
+            for (one, *_), (three, *_) in zip(grey.training(1, 1), batches.training(1, 1), strict=True)
+        ),
         "tuned": [part.options().autotune.enabled for part in (batches.training(1, 2), batches.validation())],
         "sizes": [len(inputs) for inputs, *_ in batches.training(1, 2)],
     }

@@ -29,3 +29,11 @@ def test_nothing_is_tuned_because_a_phase_would_wait_for_it_at_its_end(seen: dic
 
 def test_every_epoch_has_all_pictures(seen: dict[str, Any]) -> None:
     assert seen["sizes"] == [5, 5, 2] * 2
+
+
+def test_pictures_have_as_many_channels_as_the_network_wants(seen: dict[str, Any]) -> None:
+    assert seen["channels"] == {"usual": [3], "grey": [1], "coloured": [3]}
+
+
+def test_one_channel_has_what_is_in_each_of_three(seen: dict[str, Any]) -> None:
+    assert seen["same"]
