@@ -93,6 +93,21 @@ def compute_ece(y_true: np.ndarray, y_prob: np.ndarray, n_bins: int = 15) -> flo
     return float(sum(gaps))
 
 
+def compute_macro_auc(y_true: np.ndarray, y_prob: np.ndarray) -> float | None:
+    """Area under the ROC curve: each class against the rest, mean over the classes; of two classes, that of the second.
+
+    Returns:
+        None where a class has no picture: there is nothing to tell it from.
+
+    Source: J. A. Hanley and B. J. McNeil (1982), doi:10.1148/radiology.143.1.7063747.
+    """
+    n_classes = y_prob.shape[1]
+    if len(np.unique(y_true)) < n_classes:
+        return None
+    classes = [1] if n_classes == 2 else range(n_classes)
+    return float(np.mean([_compute_auc(y_true == label, y_prob[:, label]) for label in classes]))
+
+
 def compute_mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> dict[str, Any]:
     """Exact McNemar test: do two models differ on the same pictures?
 
@@ -104,6 +119,14 @@ def compute_mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> dict[s
     tail = sum(math.comb(n, k) for k in range(fewer + 1))
     p_value = min(1.0, 2 * tail / 2**n) if n else 1.0
     return {"p_value": p_value, "only_first_right": only_first, "only_second_right": only_second}
+
+
+def _compute_auc(is_positive: np.ndarray, scores: np.ndarray) -> float:
+    """Share of pairs of a positive and a negative in which the positive scores higher; a tie counts half."""
+    _, which, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[which]  # from 1; equal scores share the mean of theirs
+    n_positive, n_negative = int(is_positive.sum()), int((~is_positive).sum())
+    return float((ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from core.settings import read_settings
 
 logger = logging.getLogger(__name__)
 LOG = "trial.log"
-_FORMAT = 3  # raised when a trial measures something else
+_FORMAT = 4  # raised when a trial measures something else
 _PATIENCE = 300.0  # seconds after which a run goes on without a trial
 _SMALL_RUN = 5_000  # training pictures over all epochs below which a measurement takes longer than it can save
 

@@ -22,10 +22,14 @@ _Draw = Callable[[np.ndarray, np.ndarray], object]  # (indices of pictures, thei
 
 
 class PixelBatches:
-    """Batches of pictures for a network that is trained from its input on."""
+    """Batches of pictures for a network that is trained from its input on.
 
-    def __init__(self, pixels: Pixels, config: RunConfig) -> None:
-        self._pixels, self._config = pixels, config
+    Args:
+        channels: that it wants, 3, or 1 where all pictures are grey.
+    """
+
+    def __init__(self, pixels: Pixels, config: RunConfig, channels: int = 3) -> None:
+        self._pixels, self._config, self._channels = pixels, config, channels
         self._signature = tf.TensorSpec((None, pixels.size, pixels.size, None), tf.uint8)
 
     def training(self, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
@@ -42,12 +46,17 @@ class PixelBatches:
         signature = (self._signature, tf.TensorSpec((None, 8), tf.float32), tf.TensorSpec((None, 2), tf.float32))
         batches = _training(self._pixels, self._config, open_epoch, signature, first_epoch, last_epoch)
         change = change_images if self._config.augment else _plain_images
-        return batches.map(_apply(lambda x: change(*x)), num_parallel_calls=2).prefetch(_AHEAD)
+        return batches.map(_apply(lambda x: self._finish(change(*x))), num_parallel_calls=2).prefetch(_AHEAD)
 
     def validation(self) -> tf.data.Dataset:
         """All batches of validation, as they are."""
         batches = _validation(self._pixels, self._config, self._pixels.take, self._signature)
-        return batches.map(_apply(_plain_images)).prefetch(_AHEAD)
+        return batches.map(_apply(lambda x: self._finish(_plain_images(x)))).prefetch(_AHEAD)
+
+    def _finish(self, images: tf.Tensor) -> tf.Tensor:
+        """A batch has one channel if all its pictures are grey, else three: known only when it comes."""
+        wanted = tf.concat([tf.shape(images)[:3], [self._channels]], axis=0)
+        return tf.ensure_shape(tf.broadcast_to(images, wanted), (None, *images.shape[1:3], self._channels))
 
     def _changes(self, epoch: int) -> Changes:
         n = len(self._pixels.splits["train"])
@@ -99,7 +108,7 @@ class FeatureBatches:
 
 
 def change_images(images: tf.Tensor, transforms: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
-    """Apply `core.augmentation.Changes`: uint8 (n, s, s, 1 or 3) to float32 (n, s, s, 3), all changes in one pass."""
+    """Apply `core.augmentation.Changes`: uint8 to float32 (n, s, s, 1 or 3), all changes in one pass."""
     images = tf.cast(images, tf.float32)
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
@@ -111,7 +120,7 @@ def change_images(images: tf.Tensor, transforms: tf.Tensor, light: tf.Tensor) ->
     )
     moved.set_shape(images.shape)
     contrast, brightness = light[:, 0, None, None, None], light[:, 1, None, None, None]
-    return _with_three_channels(tf.clip_by_value(moved * contrast + brightness, 0.0, 255.0))
+    return tf.clip_by_value(moved * contrast + brightness, 0.0, 255.0)
 
 
 def steps_per_epoch(pixels: Pixels, config: RunConfig) -> int:
@@ -140,14 +149,7 @@ def _as_float(features: tf.Tensor) -> tf.Tensor:
 
 
 def _plain_images(images: tf.Tensor, *changes: tf.Tensor) -> tf.Tensor:
-    return _with_three_channels(tf.cast(images, tf.float32))
-
-
-def _with_three_channels(images: tf.Tensor) -> tf.Tensor:
-    """A batch has one channel if all its pictures are grey, else three: known only when it comes."""
-    repeated = tf.broadcast_to(images, tf.concat([tf.shape(images)[:3], [3]], axis=0))
-    repeated.set_shape((None, *images.shape[1:3], 3))
-    return repeated
+    return tf.cast(images, tf.float32)
 
 
 def _training(
@@ -197,4 +199,8 @@ def _validation(
 
 
 def _counted(batches: tf.data.Dataset, n_batches: int) -> tf.data.Dataset:
-    return batches.apply(tf.data.experimental.assert_cardinality(n_batches))
+    options = tf.data.Options()
+    # There is nothing to tune: the numbers of threads and of batches ahead are given. Its thread sleeps in periods that
+    # double, and whoever closes the iterator at the end of a phase waits, up to 31 s, until it wakes up.
+    options.autotune.enabled = False
+    return batches.apply(tf.data.experimental.assert_cardinality(n_batches)).with_options(options)

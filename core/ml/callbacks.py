@@ -14,6 +14,7 @@ from core.config import RunConfig
 from core.curves import Epoch, score_of
 from core.errors import LossError
 from core.jobs import Job
+from core.pace import Pace
 from core.runs import RunStopped
 
 logger = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class RunRecorder(keras.callbacks.Callback):
         self._phase, self._last_epoch = "", 0
         self._seconds_after: float | None = None
         self._epoch_started = self._trained = self._last_report = 0.0
-        self._epoch_seconds: list[float] = []
+        self._pace = Pace(self._batches, clock)
         self._epoch, self._learning_rate = 0, math.nan
 
     def open_phase(self, name: str, last_epoch: int, seconds_after: float | None) -> None:
@@ -135,11 +136,12 @@ class RunRecorder(keras.callbacks.Callback):
             seconds_after: from its end to the end of the run; None if that is not known.
         """
         self._phase, self._last_epoch, self._seconds_after = name, last_epoch, seconds_after
-        self._epoch_seconds = []
+        self._pace = Pace(self._batches, self._clock)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock of the epoch."""
         self._epoch, self._epoch_started = epoch + 1, self._clock()
+        self._pace.begin_epoch(self._last_epoch - epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Report the progress, at most every half second."""
@@ -149,6 +151,7 @@ class RunRecorder(keras.callbacks.Callback):
                 f"The loss became infinite or not a number in epoch {self._epoch}, batch {batch + 1}. "
                 "Lower the learning rate, for example tenfold, and start again."
             )
+        self._pace.end_step()
         now = self._clock()
         if now - self._last_report >= REPORT_EVERY:
             self._last_report = now
@@ -156,17 +159,22 @@ class RunRecorder(keras.callbacks.Callback):
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Say that validation has begun."""
+        self._pace.begin_validation()
         self._trained = self._clock()
         # Read now, of the last step: some schedules set the next epoch's rate before this one is recorded.
         self._learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self._report("Validating", self._batches, self._clock() - self._epoch_started, {})
 
+    def on_test_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Hear how long validation takes."""
+        self._pace.end_validation_step()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keep the epoch. Its log line comes last: it is announced only when its checkpoint stands."""
         now = self._clock()
-        self._epoch_seconds.append(now - self._epoch_started)
         row = self._row(logs or {}, now)
         self._keep(row)
+        self._pace.end_epoch()
         logger.info(
             "Epoch %d/%d (%s): loss %.4f, accuracy %.4f, val_loss %.4f, val_accuracy %.4f, %.2f s (training %.2f s)",
             *(row["epoch"], self._total, self._phase, row["loss"], row["accuracy"]),
@@ -186,8 +194,7 @@ class RunRecorder(keras.callbacks.Callback):
 
     def _report(self, message: str, batch: int, in_epoch: float, logs: dict[str, float]) -> None:
         seen = min(batch * self._batch_size, self._n_images)
-        left = max(self._seconds_per_epoch(batch, in_epoch) - in_epoch, 0)
-        left += self._seconds_per_epoch(batch, in_epoch) * (self._last_epoch - self._epoch)
+        left = self._pace.seconds_left
         progress: dict[str, Any] = {
             "phase": self._phase,
             "epoch": self._epoch,
@@ -195,15 +202,8 @@ class RunRecorder(keras.callbacks.Callback):
             "batch": batch,
             "batches": self._batches,
             "images_per_second": seen / in_epoch if in_epoch > 0 else None,
-            "seconds_left": left + (self._seconds_after or 0),
+            "seconds_left": None if left is None else left + (self._seconds_after or 0),
             "only_this_phase": self._seconds_after is None,
         }
         progress |= {name: float(logs[name]) for name in ("loss", "accuracy") if name in logs}
         self._job.report(message, **progress)
-
-    def _seconds_per_epoch(self, batch: int, in_epoch: float) -> float:
-        if not self._epoch_seconds:
-            return 1.1 * in_epoch * self._batches / batch  # a tenth more for validation, until an epoch was measured
-        # The first epoch also traces the graph: it says little about the others.
-        known = self._epoch_seconds[1:][-3:] or self._epoch_seconds
-        return sum(known) / len(known)

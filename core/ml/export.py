@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import io
 import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -18,6 +12,7 @@ from keras import ops
 from core.blocks import PROBABILITIES
 from core.files import replacing
 from core.ml.architectures import Network
+from core.ml.conversion import convert
 
 logger = logging.getLogger(__name__)
 OUTPUTS = ("probabilities", "activation", "channel_weights")
@@ -57,15 +52,7 @@ def export_onnx(model: keras.Model, path: Path, output_names: tuple[str, ...]) -
     """Write a Keras model as ONNX (float32) with the input `pixels` and the given output names."""
     import onnx
 
-    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # a fresh model must be called once before its export
-    raw = path.with_name(f"{path.stem}.raw.onnx")
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _dropping_copies():
-            warnings.simplefilter("ignore")
-            model.export(raw, format="onnx", verbose=False)
-        graph = onnx.load(raw)
-    finally:
-        raw.unlink(missing_ok=True)
+    graph = convert(model)
     if len(graph.graph.input) != 1:
         extra = ", ".join(value.name for value in graph.graph.input[1:])
         raise ValueError(f"The exported network wants more than pixels: {extra}. Keep constants out of its layers.")
@@ -74,32 +61,6 @@ def export_onnx(model: keras.Model, path: Path, output_names: tuple[str, ...]) -
     _rename(graph.graph, names)
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
-
-
-@contextlib.contextmanager
-def _dropping_copies() -> Iterator[None]:
-    """Free the copies of the graph that tf2onnx makes in each of its passes, at once.
-
-    They hang in cycles, with all weights: a network of 90 MB took 6 GB until Python happened to collect them.
-    """
-    from tf2onnx.optimizer.optimizer_base import GraphOptimizerBase  # type: ignore[import-untyped]
-
-    optimize = GraphOptimizerBase.optimize
-
-    def optimize_and_collect(self: Any, *arguments: Any) -> Any:
-        result = optimize(self, *arguments)
-        gc.collect()
-        return result
-
-    gc.collect()
-    gc.freeze()  # what is there already need not be looked at again
-    try:
-        GraphOptimizerBase.optimize = optimize_and_collect
-        yield
-    finally:
-        GraphOptimizerBase.optimize = optimize
-        gc.unfreeze()
-        gc.collect()
 
 
 def _evidence(network: Network) -> tuple[keras.KerasTensor, keras.KerasTensor]:

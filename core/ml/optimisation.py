@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from core.config import RunConfig
+from core.ml.adam import build_adam
 from core.ml.architectures import Network
 from core.phases import Phase
 
@@ -42,12 +43,8 @@ def compile_phase(model: keras.Model, config: RunConfig, phase: Phase, n_batches
     if config.schedule == "cosine":
         warm_up = int(WARM_UP * n_batches) if phase.n_epochs > 1 else 0
         rate = Cosine(phase.learning_rate, phase.n_epochs * n_batches, warm_up)
-    optimizer = keras.optimizers.Adam(rate)
-    if config.weight_decay:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
-        optimizer=optimizer,
+        optimizer=build_adam(rate, config.weight_decay),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
         metrics=["accuracy"],
     )

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from core.curves import best_epoch
 from core.datasets import Dataset, read_manifest
@@ -19,6 +18,7 @@ from core.evaluation import SCORED, Predictions, summarise, write_predictions
 from core.files import sync_folder, write_json
 from core.history import read_history
 from core.jobs import Job
+from core.metrics import compute_macro_auc
 from core.ml.provenance import compare_with_source, hash_weights
 from core.prediction import load_classifier, measure_milliseconds
 from core.runs import Run
@@ -102,19 +102,6 @@ def _scores(predictions: Predictions) -> dict[str, Any]:
         "accuracy_ci95": summary["accuracy_ci95"],
         "loss": summary["loss"],
         "macro_f1": summary["averages"]["macro_avg"]["f1"],
-        "auc": _compute_auc(predictions),
+        "auc": compute_macro_auc(predictions.y_true, predictions.y_prob),
         "ece": summary["ece"],
     }
-
-
-def _compute_auc(predictions: Predictions) -> float | None:
-    """Area under the ROC curve, each class against the rest, mean over the classes; None where a class is missing."""
-    from sklearn.metrics import roc_auc_score
-
-    n_classes = len(predictions.class_names)
-    if len(np.unique(predictions.y_true)) < n_classes:
-        return None
-    if n_classes == 2:
-        return float(roc_auc_score(predictions.y_true, predictions.y_prob[:, 1]))
-    rows = predictions.y_prob / predictions.y_prob.sum(axis=1, keepdims=True)
-    return float(roc_auc_score(predictions.y_true, rows, multi_class="ovr"))

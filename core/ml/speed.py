@@ -25,6 +25,7 @@ from core.ml.export import export_onnx
 from core.ml.frozen import export_frozen
 from core.ml.initial import load_initial_weights
 from core.ml.optimisation import compile_phase, open_layers
+from core.ml.quick import quicken
 from core.phases import Phase, frozen_layers, plan_phases, starts_pretrained
 from core.prediction import open_session
 from core.trials import Trial, read_formats, store_format
@@ -86,18 +87,23 @@ def measure(config: RunConfig, start_seconds: float, report: Report) -> Trial:
 
 def _measure_training(network: Network, phase: Phase, config: RunConfig) -> _Speed:
     """Training steps, inputs in memory."""
-    model = network.part_for(phase.cut)
-    open_layers(network, phase.cut)
-    compile_phase(model, config, phase, n_batches=100)
+    model = _prepare(network, phase, config)
     inputs, targets = _make_batch(model, config.batch_size)
     return _measure(lambda: model.train_on_batch(inputs, targets), config.batch_size)
 
 
 def _measure_validation(network: Network, phase: Phase, config: RunConfig) -> _Speed:
-    model = network.part_for(phase.cut)
-    compile_phase(model, config, phase, n_batches=100)
+    model = _prepare(network, phase, config)
     inputs, targets = _make_batch(model, config.batch_size)
     return _measure(lambda: model.test_on_batch(inputs, targets), config.batch_size)
+
+
+def _prepare(network: Network, phase: Phase, config: RunConfig) -> keras.Model:
+    """What the training of grey pictures fits."""
+    open_layers(network, phase.cut)
+    model = quicken(network.part_for(phase.cut), is_grey=phase.cut is None)
+    compile_phase(model, config, phase, n_batches=100)
+    return model
 
 
 def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, float]:

@@ -20,6 +20,7 @@ from core import jobs
 from core.errors import StudioError, WeightsError, storage_errors
 from core.failures import DISK, KILLED, classify
 from core.files import remove_folder
+from core.ml.backend import import_keras
 from core.slots import hold_slot
 from core.timeline import note_event
 
@@ -128,6 +129,7 @@ def _importing(module: str) -> Iterator[None]:
 
     def load() -> None:
         with suppress(Exception):  # raised again, in words, where it is imported for good
+            import_keras()
             import_module(module)
 
     thread = Thread(target=load)

@@ -27,6 +27,7 @@ from core.ml.devices import open_devices
 from core.ml.export import export_network
 from core.ml.keeping import Keeper, Remembering
 from core.ml.optimisation import compile_phase, open_layers
+from core.ml.quick import quicken
 from core.ml.results import staged_results, write_results
 from core.ml.tracking import end_tracking, open_tracking
 from core.phases import Phase, plan_phases
@@ -178,10 +179,11 @@ def _remembering_callbacks(config: RunConfig, phase: Phase) -> dict[str, Any]:
 
 def _prepare(network: Network, phase: Phase, pixels: Pixels, features: Features | None, config: RunConfig) -> _Lesson:
     if phase.cut is None:
-        return _Lesson(network.model, PixelBatches(pixels, config))
+        quick = quicken(network.model, is_grey=not pixels.has_colour.any())
+        return _Lesson(quick, PixelBatches(pixels, config, quick.input_shape[-1]))
     if features is None:
         return _Lesson(network.frozen_up_to(phase.cut), PixelBatches(pixels, config))
-    return _Lesson(network.part_for(phase.cut), FeatureBatches(pixels, config, features, phase.cut))
+    return _Lesson(quicken(network.part_for(phase.cut)), FeatureBatches(pixels, config, features, phase.cut))
 
 
 def _seconds_after(later: tuple[Phase, ...], dataset: Dataset, config: RunConfig, trial: Trial | None) -> float | None:

@@ -13,6 +13,7 @@ from core import jobs
 from core.config import RunConfig, parse_config
 from core.errors import StudioError, storage_errors
 from core.files import read_json, write_json
+from core.ml.backend import import_keras
 from core.settings import read_settings
 from core.slots import take_free_slot
 
@@ -42,6 +43,7 @@ def main(folder: Path) -> None:
 def _measure(config: RunConfig, folder: Path, job: jobs.Job) -> None:
     report = jobs.make_reporter(job, TrialStopped("The measurement was cancelled."))
     started = time.perf_counter()
+    import_keras()
     from core.ml.devices import open_devices
     from core.ml.speed import measure
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import classification_report, confusion_matrix, log_loss
+from sklearn.metrics import classification_report, confusion_matrix, log_loss, roc_auc_score
 
 from core.metrics import (
     compute_accuracy,
@@ -16,6 +16,7 @@ from core.metrics import (
     compute_confusion_matrix,
     compute_ece,
     compute_log_loss,
+    compute_macro_auc,
     compute_mcnemar,
     compute_report,
     compute_wilson_interval,
@@ -53,6 +54,26 @@ def test_a_class_that_does_not_occur_does_not_lower_the_average() -> None:
     y_true = np.array([0, 1, 0, 1])
     matrix = compute_confusion_matrix(y_true, y_true, 3)
     assert compute_averages(compute_report(matrix, NAMES), matrix)["macro_avg"]["f1"] == 1.0
+
+
+def test_the_area_under_the_curve_is_that_of_scikit_learn(answers: tuple[np.ndarray, ...]) -> None:
+    y_true, _, y_prob = answers
+    assert compute_macro_auc(y_true, y_prob) == pytest.approx(roc_auc_score(y_true, y_prob, multi_class="ovr"))
+    coarse = np.round(y_prob, 1) + 0.01  # many ties
+    coarse /= coarse.sum(axis=1, keepdims=True)
+    assert compute_macro_auc(y_true, coarse) == pytest.approx(roc_auc_score(y_true, coarse, multi_class="ovr"))
+
+
+def test_the_area_of_two_classes_is_that_of_the_second() -> None:
+    y_true, second = np.array([0, 0, 1, 1, 1]), np.array([0.2, 0.6, 0.6, 0.9, 0.1])
+    y_prob = np.stack([1 - second, second], axis=1)
+    assert compute_macro_auc(y_true, y_prob) == pytest.approx(roc_auc_score(y_true, second))
+
+
+def test_there_is_no_area_where_a_class_is_missing() -> None:
+    y_prob = np.full((4, 3), 1 / 3)
+    assert compute_macro_auc(np.array([0, 1, 0, 1]), y_prob) is None
+    assert compute_macro_auc(np.array([0, 1, 2, 1]), y_prob) == 0.5
 
 
 def test_the_loss_is_that_of_scikit_learn(answers: tuple[np.ndarray, ...]) -> None:

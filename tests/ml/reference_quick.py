@@ -1,0 +1,116 @@
+"""Hold quick networks against the plain ones, in a process of their own: `python -m tests.ml.reference_quick`.
+
+Prints JSON: what was seen of each network. Gradients are compared by the length of their difference, in relation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from core.config import RunConfig
+from core.ml.architectures import Network, build_network
+from core.ml.optimisation import open_layers
+from core.ml.quick import quicken
+from core.phases import Phase, plan_phases
+
+SIZE, N = 96, 8
+NETWORKS = ("custom_cnn", "compact_cnn", "mobilenet_v2", "densenet121")
+
+
+def compare(key: str) -> dict[str, Any]:
+    """What tells the quick form of a network from the plain one, in the run's last phase."""
+    network, phase = build(key, "float32")
+    plain = network.part_for(phase.cut)
+    quick = quicken(plain, is_grey=phase.cut is None)
+    inputs = make_inputs(plain)
+    expected, gradients = step(plain, inputs)
+    found, its_gradients = step(quick, inputs)
+    variables = (plain.trainable_variables, quick.trainable_variables)
+    return {
+        "inputs": list(quick.input_shape[1:]),
+        "n_layers": [len(plain.layers), len(quick.layers)],
+        "shared": [mine is its for mine, its in zip(*variables, strict=True)],
+        "output": float(np.abs(found - expected).max()),
+        "gradient": max(map(distance, its_gradients, gradients)),
+        "bfloat16": compare_bfloat16(key, expected, gradients),
+    }
+
+
+def compare_bfloat16(key: str, expected: np.ndarray, gradients: list[np.ndarray]) -> list[list[float]]:
+    """How far plain and quick are from float32: outputs, and gradients on average."""
+    network, phase = build(key, "mixed_bfloat16")
+    plain = network.part_for(phase.cut)
+    errors = []
+    for model in (plain, quicken(plain, is_grey=phase.cut is None)):
+        found, its_gradients = step(model, make_inputs(plain))
+        mean = float(np.mean(list(map(distance, its_gradients, gradients))))
+        errors.append([float(np.abs(found - expected).max()), mean])
+    return errors
+
+
+def build(key: str, number_format: str) -> tuple[Network, Phase]:
+    """A network with every weight random, the statistics of BatchNorm too, as its last phase finds it."""
+    weights = "imagenet" if key in ("mobilenet_v2", "densenet121") else "random"  # none are loaded
+    config = RunConfig(dataset_id="d", architecture=key, weights=weights, dropout=0.0)
+    network = build_network(config, 4, SIZE, number_format)
+    rng = np.random.default_rng(1)
+    for layer in network.model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.8, 1.2, value.shape) for value in layer.get_weights()])
+    phase = plan_phases(config)[-1]
+    open_layers(network, phase.cut)
+    return network, phase
+
+
+def make_inputs(plain: keras.Model) -> np.ndarray:
+    """Grey pictures, or features."""
+    rng = np.random.default_rng(2)
+    if plain.input_shape[-1] != 3:
+        return rng.uniform(0, 3, (N, *plain.input_shape[1:])).astype(np.float32)
+    grey = rng.uniform(0, 255, (N, *plain.input_shape[1:-1], 1)).astype(np.float32)
+    return np.repeat(grey, 3, axis=-1)
+
+
+def step(model: keras.Model, inputs: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Probabilities and gradients of a training step."""
+    targets = np.eye(4, dtype=np.float32)[np.arange(N) % 4]
+    with tf.GradientTape() as tape:
+        outputs = model(inputs[..., : model.input_shape[-1]], training=True)
+        loss = tf.reduce_mean(keras.losses.categorical_crossentropy(targets, outputs))
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    return outputs.numpy(), [gradient.numpy() for gradient in gradients]
+
+
+def distance(found: np.ndarray, expected: np.ndarray) -> float:
+    """Length of the difference, relative."""
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def colours() -> list[int]:
+    """Channels that quick forms of a custom CNN for coloured pictures want, and of one whose channels are not alike."""
+    custom = build_network(RunConfig(dataset_id="d", architecture="custom_cnn"), 4, SIZE).model
+    backbone = build_network(RunConfig(dataset_id="d", architecture="densenet121"), 4, SIZE).model
+    return [quicken(custom).input_shape[-1], quicken(backbone, is_grey=True).input_shape[-1]]
+
+
+def several_devices() -> bool:
+    """Whether a network that several devices learn together is left as it is."""
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        model = build_network(RunConfig(dataset_id="d", architecture="compact_cnn"), 4, 32).model
+        return quicken(model, is_grey=True) is model
+
+
+if __name__ == "__main__":
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    seen = {key: compare(key) for key in NETWORKS}
+    sys.stdout.write(json.dumps(seen | {"channels": colours(), "alone": several_devices()}) + "\n")

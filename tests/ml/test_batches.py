@@ -1,0 +1,39 @@
+"""Batches as TensorFlow gives them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from core.settings import PROJECT
+
+pytestmark = [pytest.mark.training, pytest.mark.timeout(120)]
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    """What a process with TensorFlow has seen of batches."""
+    command = [sys.executable, "-m", "tests.ml.reference_batches"]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=110)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return dict(json.loads(result.stdout.splitlines()[-1]))
+
+
+def test_nothing_is_tuned_because_a_phase_would_wait_for_it_at_its_end(seen: dict[str, Any]) -> None:
+    assert seen["tuned"] == [False, False]
+
+
+def test_every_epoch_has_all_pictures(seen: dict[str, Any]) -> None:
+    assert seen["sizes"] == [5, 5, 2] * 2
+
+
+def test_pictures_have_as_many_channels_as_the_network_wants(seen: dict[str, Any]) -> None:
+    assert seen["channels"] == {"usual": [3], "grey": [1], "coloured": [3]}
+
+
+def test_one_channel_has_what_is_in_each_of_three(seen: dict[str, Any]) -> None:
+    assert seen["same"]
