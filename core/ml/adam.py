@@ -1,7 +1,7 @@
 """Adam in one pass over each variable, where Keras takes a dozen.
 
 A custom CNN has five million weights in its dense layer; going through them, their gradients and their two moments
-again and again took a fifth of every training step.
+again and again took a tenth of every training step.
 """
 
 from __future__ import annotations
