@@ -96,7 +96,7 @@ def choose_section(sections: dict[str, tuple[str, str]]) -> str:
         key=f"sections_{'_'.join(slugs)}_{st.session_state.get('_view_menu', 0)}",
         styles={
             "container": {"padding": "0.2rem", "background-color": "transparent", "max-width": "100%"},
-            "nav-link": {"font-family": "var(--font)", "font-size": "0.95rem", "padding": "0.4rem 0.6rem"},
+            "nav-link": {"font-family": "var(--font)", "font-size": "0.9rem", "padding": "0.4rem 0.2rem"},
             "nav-link-selected": {"font-weight": "600"},
         },
     )

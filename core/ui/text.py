@@ -51,7 +51,9 @@ def size(n_bytes: float) -> str:
     """A file size."""
     if n_bytes < 2**20:
         return f"{n_bytes / 2**10:.0f} KB"
-    return f"{n_bytes / 2**20:.1f} MB" if n_bytes < 2**30 else f"{n_bytes / 2**30:.1f} GB"
+    if n_bytes < 2**30:
+        return f"{n_bytes / 2**20:.{0 if n_bytes >= 100 * 2**20 else 1}f} MB"
+    return f"{n_bytes / 2**30:.1f} GB"
 
 
 def moment(timestamp: float | None) -> str:
