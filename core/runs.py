@@ -6,6 +6,7 @@ The folder is the truth about a run. Its settings are frozen at the start; after
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from core.settings import read_settings
 from core.weights import require_imagenet_weights
 
 LOG = "train.log"
+_CHATTER = re.compile(r"[IWE]\d{4} \d\d:\d\d:\d+\.|WARNING: All log messages before absl::|\d{4}-\d\d-\d\d .*: [IWE] ")
 
 
 class RunStopped(jobs.JobStopped):
@@ -218,7 +220,7 @@ def run_class_names(run: Run) -> list[str]:
 
 
 def read_log(run: Run, n_lines: int = 40) -> str:
-    """The last lines of train.log."""
+    """The last lines of train.log, without the chatter of TensorFlow's libraries."""
     try:
         with (run.folder / LOG).open("rb") as file:
             file.seek(0, 2)
@@ -226,7 +228,7 @@ def read_log(run: Run, n_lines: int = 40) -> str:
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
-    return "\n".join(lines[-n_lines:])
+    return "\n".join([line for line in lines if not _CHATTER.match(line)][-n_lines:])
 
 
 def runs_of(dataset_id: str) -> list[Run]:

@@ -14,7 +14,7 @@ from core.evaluation import summarise
 from core.history import read_history
 from core.runs import Run
 from core.ui import cached, charts
-from core.ui.text import duration, percent, plain, size
+from core.ui.text import duration, p_value, percent, plain, size
 
 # title -> (value of a run, whether higher is better, how it is written)
 _METRICS: dict[str, tuple[Any, bool | None, Any]] = {
@@ -79,7 +79,7 @@ def _render_test_sets(comparison: dict[str, Any], names: dict[str, str]) -> None
         verdict = "differ beyond chance" if result["p_value"] < 0.05 else "may differ by chance alone"
         st.caption(
             f":material/balance: {first} and {second} {verdict}: {result['only_first_right']} test scans only the "
-            f"first got right, {result['only_second_right']} only the second (McNemar p = {result['p_value']:.3f})."
+            f"first got right, {result['only_second_right']} only the second (McNemar {p_value(result['p_value'])})."
         )
 
 

@@ -26,6 +26,11 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return DASH if value is None else f"{value:.{digits}f}"
 
 
+def p_value(value: float) -> str:
+    """The p value of a test, which is never zero."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
 def duration(seconds: float | None) -> str:
     """A time span, in the two largest units that matter."""
     if seconds is None:

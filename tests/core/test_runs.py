@@ -15,7 +15,7 @@ from core.datasets import Dataset
 from core.errors import DatasetError, RunError, StudioError, WeightsError
 from core.files import read_json, write_json
 from core.history import append_epoch, read_history
-from core.runs import Run, create_run, describe_run, freeze_config, list_runs, read_run
+from core.runs import Run, create_run, describe_run, freeze_config, list_runs, read_log, read_run
 from core.settings import read_settings
 from core.weights import find_imagenet_weights
 from core.workspace import delete, delete_dataset
@@ -128,6 +128,20 @@ def test_the_best_run_is_of_the_real_data_set_trained_on_last(
     assert best_run(runs) is runs[0]
     assert best_run(runs[2:3]) is runs[2]
     assert best_run([]) is None
+
+
+def test_the_log_leaves_out_what_libraries_say_of_themselves(make_run: MakeRun) -> None:
+    run = make_run()
+    chatter = [
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+        "I0000 00:00:1795804671.170302   19302 port.cc:153] oneDNN custom operations are on.",
+        "E0000 00:00:1795805911.215761   25552 cuda_platform.cc:52] failed call to cuInit",
+        "2026-11-27 18:00:01.123456: I tensorflow/core/util/port.cc:153] oneDNN custom operations are on.",
+    ]
+    ours = ["18:38:06 Backbone features: 3 views", "18:39:24 Phase head", "Interrupted by E0000"]
+    (run.folder / "train.log").write_text("\n".join([*chatter, *ours]))
+    assert read_log(run).splitlines() == ours
+    assert read_log(run, 1).splitlines() == ours[-1:]
 
 
 def test_the_status_has_what_the_contract_promises(running_run: Run) -> None:
