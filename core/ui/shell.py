@@ -11,7 +11,9 @@ import streamlit as st
 
 from core.errors import StudioError
 from core.settings import PROJECT
-from core.ui import selection
+from core.ui import compat, selection
+
+compat.drop_reruns_of_gone_fragments()
 
 P = ParamSpec("P")
 ASSETS = PROJECT / "assets"
