@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import audit, faults, importing, models, pages, steps, training
+from benchmarks import audit, faults, importing, models, pages, sessions, steps, training
 
 _BENCHMARKS = {
     "audit": audit,
@@ -14,6 +14,7 @@ _BENCHMARKS = {
     "training": training,
     "models": models,
     "pages": pages,
+    "sessions": sessions,
     "steps": steps,
 }
 

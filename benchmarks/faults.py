@@ -9,16 +9,13 @@ import argparse
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 
+from benchmarks.studio import serving
 from core.config import make_config
 from core.control import resume_run, start_run, stop_run
 from core.datasets import Dataset
@@ -26,7 +23,6 @@ from core.history import read_history
 from core.importing import create_import, run_import
 from core.jobs import DISCARD
 from core.runs import Run, read_run
-from core.settings import PROJECT
 
 _EPOCHS = 500
 _SETTINGS = {"epochs": _EPOCHS, "image_size": 96, "dense_units": 128, "batch_size": 8, "number_format": "float32"}
@@ -140,7 +136,7 @@ def _kill_servers(dataset: Dataset, n: int, rng: random.Random) -> str:
     _wait(lambda: len(read_history(run.folder)) >= 1, run)
     pid, disturbed = read_run(run.run_id).status.pid, 0
     for _ in range(n):
-        with _server() as process:
+        with serving() as (_, process):
             time.sleep(rng.uniform(0, 0.5))
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -150,27 +146,3 @@ def _kill_servers(dataset: Dataset, n: int, rng: random.Random) -> str:
         disturbed += status.state != "running" or status.pid != pid
     stop_run(run.run_id, DISCARD)
     return f"`kill -9` of the server while a training runs: {n} times, {disturbed} trainings disturbed."
-
-
-@contextmanager
-def _server() -> Iterator[subprocess.Popen[bytes]]:
-    """A server that answers, with a page asked for."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--server.port", str(port), "--server.headless", "true"]
-    command = [sys.executable, "-m", "streamlit", "run", "Home.py", *options]
-    process = subprocess.Popen(
-        command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        end = time.time() + 60
-        while time.time() < end:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
-                break
-            time.sleep(0.1)
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +40,25 @@ def workspace(home: Path | None = None) -> Iterator[Path]:
         pretrained = {"STUDIO_PRETRAINED": str(read_settings().pretrained)} if read_settings().pretrained else {}
         with mock.patch.dict(os.environ, {"STUDIO_HOME": str(path)} | pretrained):
             yield path
+
+
+@contextmanager
+def serving(log: Path | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A server on a free port that answers: its address, and its process, which leads a group. Killed afterwards."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    options = ["--server.port", url.rpartition(":")[2], "--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", "Home.py", *options]
+    with (log or Path(os.devnull)).open("ab") as output:
+        process = subprocess.Popen(command, cwd=PROJECT, stdout=output, stderr=output, start_new_session=True)
+    try:
+        _wait_for_answer(url)
+        yield url, process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def import_zip(path: Path) -> Dataset:
@@ -114,6 +136,15 @@ def call(module: str, *arguments: object) -> list[dict[str, Any]]:
 def say(line: str) -> None:
     """Progress, beside the table."""
     print(line, file=sys.stderr, flush=True)
+
+
+def _wait_for_answer(url: str) -> None:
+    end = time.time() + 60
+    while time.time() < end:
+        with suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
+            return
+        time.sleep(0.1)
+    raise SystemExit("The server does not answer.")
 
 
 def _own_memory(pid: int | None) -> float:

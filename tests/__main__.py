@@ -3,7 +3,7 @@
 Finds or installs a Chromium for the browser tests, then runs format, lint and type checks, then pytest. Without any
 Chromium the browser tests are skipped with a word on how to get one; with CI=true that is a failure.
 
-Without options the tests run in two halves side by side: trainings and browsers wait a lot, the others compute.
+Without options the tests run in two halves side by side: trainings of networks, and all others.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ CHECKS = (
     ("mypy",),
 )
 PYTEST = (sys.executable, "-m", "pytest")
-WAITING = ("tests/ml", "tests/browser")
-COMPUTING = ("tests", *[f"--ignore={folder}" for folder in WAITING])
+TRAININGS = ("tests/ml",)
+OTHERS = ("tests", "--ignore=tests/ml")
 
 
 def main(options: list[str]) -> int:
@@ -41,8 +41,8 @@ def main(options: list[str]) -> int:
 def _run_halves() -> int:
     """Run both halves; the second one's output is shown when the first has ended. Returns the first failure's code."""
     with tempfile.TemporaryFile() as output:
-        second = subprocess.Popen([*PYTEST, *COMPUTING], stdout=output, stderr=output)
-        first = subprocess.run([*PYTEST, *WAITING]).returncode
+        second = subprocess.Popen([*PYTEST, *OTHERS], stdout=output, stderr=output)
+        first = subprocess.run([*PYTEST, *TRAININGS]).returncode
         code = second.wait()
         output.seek(0)
         sys.stdout.write(output.read().decode(errors="replace"))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from core import jobs
@@ -79,6 +80,11 @@ def leaking(make_zip: Callable[..., Path]) -> Dataset:
     dataset = run_import(create_import(path=make_zip(members), name="Leaking"))
     run_audit(dataset)
     return dataset
+
+
+def test_a_run_of_a_page_does_not_hold_up_the_others_with_a_full_garbage_collection() -> None:
+    # AppTest does not collect; the option is hidden, and asking for one that is gone raises.
+    assert config.get_option("runner.postScriptGC") is False
 
 
 def test_an_audit_can_be_started_and_says_what_it_found(leaking: Dataset) -> None:
