@@ -75,9 +75,9 @@ def server(workspace: Path, tmp_path: Path) -> Iterator[Server]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """A Chromium; in CI it must be there."""
+    """A Chromium; in CI it must be there. It ends with this package: its event loop would be in the way of others."""
     path = find()
     if path is None:
         message = f"Chromium: {HOW_TO_GET}"
