@@ -88,7 +88,9 @@ class Job:
         write_json(self.folder / "status.json", asdict(self._status), durable=durable)
 
     def report(self, message: str, **progress: Any) -> None:
-        """Say how far the work is. Cheap: no fsync."""
+        """Say how far the work is. Cheap: no fsync. Who can say so does not hang, so a wish to stop counts as heard."""
+        if self.stop_requested():
+            self.hear_stop()
         self.update(durable=False, message=message, progress=progress)
 
     def end(self, state: str, *, error: str | None = None, message: str = "", kind: str | None = None) -> None:

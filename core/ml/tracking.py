@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -112,19 +113,30 @@ class MlflowLog(keras.callbacks.Callback):
             self._client = None
 
 
-def open_tracking(run: Run, dataset: Dataset) -> list[keras.callbacks.Callback]:
-    """The callbacks that a run asks for."""
-    callbacks: list[keras.callbacks.Callback] = [TensorBoardLog(run)] if run.config.tensorboard else []
-    if os.environ.get(_URI, "").strip():
-        callbacks.append(MlflowLog(run, dataset))
-    return callbacks
+class Tracking:
+    """The callbacks that a run asks for, and the last word to who is told."""
+
+    def __init__(self, run: Run, dataset: Dataset) -> None:
+        self.callbacks: list[keras.callbacks.Callback] = [TensorBoardLog(run)] if run.config.tensorboard else []
+        if os.environ.get(_URI, "").strip():
+            self.callbacks.append(MlflowLog(run, dataset))
+
+    def end(self, state: str) -> None:
+        """Say how the run has ended."""
+        for callback in self.callbacks:
+            if isinstance(callback, MlflowLog):
+                callback.end(state)
 
 
-def end_tracking(callbacks: list[keras.callbacks.Callback], state: str) -> None:
-    """Say how the run has ended."""
-    for callback in callbacks:
-        if isinstance(callback, MlflowLog):
-            callback.end(state)
+@contextmanager
+def tracked(run: Run, dataset: Dataset) -> Iterator[Tracking]:
+    """Track a run; one that raises is told to have failed."""
+    tracking = Tracking(run, dataset)
+    try:
+        yield tracking
+    except Exception:
+        tracking.end("failed")
+        raise
 
 
 def _scalars(model: keras.Model, logs: dict[str, float] | None) -> dict[str, float]:

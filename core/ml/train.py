@@ -55,6 +55,8 @@ def main(folder: Path) -> int:
             note_event(folder, "started")
             try:
                 state = _train(folder, job, started)
+                if jobs.how_to_stop(folder) == jobs.DISCARD:  # asked for while its model was being saved
+                    state = "discarded"
                 _end(folder, job, state, _MESSAGES.get(state, ""))
             except jobs.JobStopped:  # while this machine was measured: there is no network yet that could be kept
                 state = _cancel(folder, job)

@@ -14,13 +14,14 @@ import keras
 from core.balance import weigh_classes
 from core.config import RunConfig
 from core.datasets import Dataset
+from core.errors import RunError
 from core.estimate import closing_seconds, phase_seconds
 from core.features import Features, wanted_views
 from core.files import write_json
 from core.jobs import DISCARD, FINISH, PAUSE, Job, Report, how_to_stop
 from core.ml.architectures import Network, build_network
 from core.ml.batches import FeatureBatches, PixelBatches, steps_per_epoch
-from core.ml.beginning import begin_network, find_run_features
+from core.ml.beginning import Beginning, begin_network, find_run_features
 from core.ml.callbacks import PhasePatience, Plateau, RunRecorder, StopOnRequest
 from core.ml.checkpoints import find_checkpoint, remove_all_but, remove_half_written
 from core.ml.devices import open_devices
@@ -29,7 +30,7 @@ from core.ml.keeping import Keeper, Remembering
 from core.ml.optimisation import compile_phase, open_layers
 from core.ml.quick import quicken
 from core.ml.results import staged_results, write_results
-from core.ml.tracking import end_tracking, open_tracking
+from core.ml.tracking import tracked
 from core.phases import Phase, plan_phases
 from core.pixels import Pixels, load_pixels
 from core.runs import Run, RunStopped, freeze_config
@@ -53,44 +54,55 @@ def train(run: Run, dataset: Dataset, job: Job, worker_started: float, report: R
     Returns:
         The last state: "finished", "stopped", "paused", or "discarded" where nothing shall be kept.
     """
-    config = run.config
     job.report("Building the network")
     remove_half_written(run.folder)
     saved = find_checkpoint(run.folder)
-    with open_devices().scope():
-        network = build_network(config, len(dataset.class_names), number_format=config.number_format)
-        beginning = begin_network(network, run, dataset, saved)
-        environment = beginning.environment
-        write_json(run.folder / "environment.json", environment)
-        keeper = Keeper(run.folder, network.model, config.monitor, saved)
-        worker_started -= keeper.progress.elapsed
-        state, tracking = "finished", open_tracking(run, dataset)
-        try:
-            if how_to_stop(run.folder) == FINISH:
-                raise RunStopped
-            pixels = load_pixels(dataset, int(network.model.input_shape[1]), report)
-            features = find_run_features(network, beginning, dataset, pixels, config, report)
-            if features is not None and features.n_views < wanted_views(config):
-                # Frozen, so that a repeat has the same; the settings remember how many were wanted.
-                run = freeze_config(run, config := config.model_copy(update={"augmented_views": features.n_views}))
-            environment["cached_views"] = features.n_views if features is not None else None
-            write_json(run.folder / "environment.json", environment)
-            n_images = len(pixels.splits["train"])
-            recorder = RunRecorder(job, config, run.n_epochs, n_images, worker_started, keeper.keep)
-            _fit_phases(run, network, pixels, features, dataset, keeper, recorder, [StopOnRequest(job), *tracking])
-        except RunStopped:
-            how = how_to_stop(run.folder)
-            logger.info("Asked to stop: %s", how)
-            if how in (PAUSE, DISCARD):
-                end_tracking(tracking, str(how))
-                return "paused" if how == PAUSE else "discarded"
-            state = "stopped"
-        except Exception:
-            end_tracking(tracking, "failed")
-            raise
-    _keep_model(run, dataset, network, keeper, worker_started, job, environment)
-    end_tracking(tracking, state)
+    if saved is None and how_to_stop(run.folder) == FINISH:
+        raise RunError("None of its checkpoints can be read, so there is nothing to finish. Resume it to begin anew.")
+    with tracked(run, dataset) as tracking:
+        with open_devices().scope():
+            network = build_network(run.config, len(dataset.class_names), number_format=run.config.number_format)
+            beginning = begin_network(network, run, dataset, saved)
+            write_json(run.folder / "environment.json", beginning.environment)
+            keeper = Keeper(run.folder, network.model, run.config.monitor, saved)
+            worker_started -= keeper.progress.elapsed
+            state = "finished"
+            try:
+                if how_to_stop(run.folder) == FINISH:
+                    raise RunStopped
+                run = _learn(run, dataset, network, beginning, keeper, job, worker_started, report, tracking.callbacks)
+            except RunStopped:
+                how = how_to_stop(run.folder)
+                logger.info("Asked to stop: %s", how)
+                state = {PAUSE: "paused", DISCARD: "discarded"}.get(str(how), "stopped")
+        if state in ("finished", "stopped"):
+            _keep_model(run, dataset, network, keeper, worker_started, job, beginning.environment)
+        tracking.end(state)
     return state
+
+
+def _learn(
+    run: Run,
+    dataset: Dataset,
+    network: Network,
+    beginning: Beginning,
+    keeper: Keeper,
+    job: Job,
+    worker_started: float,
+    report: Report,
+    watching: list[keras.callbacks.Callback],
+) -> Run:
+    """Prepare what is learned from, and go through the phases; returns the run with what was frozen on the way."""
+    pixels = load_pixels(dataset, int(network.model.input_shape[1]), report)
+    features = find_run_features(network, beginning, dataset, pixels, run.config, report)
+    if features is not None and features.n_views < wanted_views(run.config):
+        # Frozen, so that a repeat has the same; the settings remember how many were wanted.
+        run = freeze_config(run, run.config.model_copy(update={"augmented_views": features.n_views}))
+    beginning.environment["cached_views"] = features.n_views if features is not None else None
+    write_json(run.folder / "environment.json", beginning.environment)
+    recorder = RunRecorder(job, run.config, run.n_epochs, len(pixels.splits["train"]), worker_started, keeper.keep)
+    _fit_phases(run, network, pixels, features, dataset, keeper, recorder, [StopOnRequest(job), *watching])
+    return run
 
 
 def _keep_model(
@@ -159,11 +171,7 @@ def _fit_phases(
             steps_per_epoch=n_batches,
             initial_epoch=first - 1,
             epochs=last,
-            callbacks=[
-                *watching,
-                *remembering.values(),
-                recorder,
-            ],  # the recorder last: it keeps what the others remember
+            callbacks=[*watching, *remembering.values(), recorder],  # last who keeps what they remember
             shuffle=False,
             verbose=0,
         )

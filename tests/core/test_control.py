@@ -161,6 +161,18 @@ def test_a_worker_that_has_heard_is_not_ended(make_run: MakeRun, monkeypatch: py
         assert jobs.read_status(run.folder).state == "stopping"
 
 
+def test_a_worker_that_says_how_far_it_is_has_heard(make_run: MakeRun) -> None:
+    run = make_run()
+    with jobs.hold(run.folder) as job:
+        job.update(state="running")
+        jobs.request_stop(run.folder, jobs.FINISH)
+        job.report("Saving the model")
+        assert jobs.stored_state(run.folder) == "running", "to finish is no stop"
+        jobs.request_stop(run.folder)
+        job.report("Scoring validation and test pictures", done=1, total=2)
+        assert jobs.stored_state(run.folder) == "stopping"
+
+
 def test_a_worker_that_does_not_hear_a_pause_is_ended_and_paused(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,8 +20,7 @@ from core.failures import DISK
 from core.history import read_history
 from core.importing import create_import, run_import
 from core.runs import create_run, list_runs, read_log, read_run
-from tests.ml.test_resuming import SMALL, assert_same, begin, wait_for_end, wait_for_epoch
-from tests.ml.test_training import run_to_end
+from tests.ml.test_resuming import SMALL, assert_same, begin, undisturbed, wait_for_end, wait_for_epoch
 
 pytestmark = pytest.mark.training
 
@@ -48,7 +47,7 @@ def fill(disk: Path, leave: int) -> Path:
 @pytest.mark.parametrize("leave", [3 * 2**19, 0], ids=["no room for a checkpoint", "no room for a word"])
 def test_a_training_on_a_full_disk_is_interrupted_and_goes_on_when_there_is_room(small_disk: Path, leave: int) -> None:
     dataset = run_import(create_import(name="Tiny", images_per_class=8))
-    undisturbed = run_to_end(dataset, "custom_cnn", **SMALL)
+    expected = undisturbed(dataset, **SMALL)
     run = begin(dataset)
     wait_for_epoch(run, 2)
     ballast = fill(small_disk, leave)
@@ -59,7 +58,7 @@ def test_a_training_on_a_full_disk_is_interrupted_and_goes_on_when_there_is_room
     assert n_kept >= 2
     ballast.unlink()
     resume_run(run.run_id)
-    assert_same(wait_for_end(run), undisturbed)
+    assert_same(wait_for_end(run), expected)
 
 
 def test_nothing_starts_or_is_imported_on_a_full_disk(small_disk: Path) -> None:

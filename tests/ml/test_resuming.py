@@ -6,12 +6,14 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from core.config import make_config
-from core.control import resume_run, start_run, stop_run
+from core.control import delete_run, resume_run, start_run, stop_run
 from core.datasets import Dataset
 from core.files import read_json
 from core.history import read_history
@@ -53,13 +55,39 @@ def wait_for_end(run: Run) -> Run:
     return read_run(run.run_id)
 
 
-def assert_same(run: Run, undisturbed: Run) -> None:
-    """Both have learned the same, bit for bit."""
-    assert run.state == undisturbed.state == "finished", read_log(run)
-    curves = [[[row[name] for name in LEARNED] for row in read_history(one.folder)] for one in (run, undisturbed)]
-    assert curves[0] == curves[1]
-    assert run.metrics["weights_hash"] == undisturbed.metrics["weights_hash"]
-    assert run.metrics["best_epoch"] == undisturbed.metrics["best_epoch"]
+@dataclass(frozen=True)
+class Outcome:
+    """What a training has come to."""
+
+    curve: list[list[object]]
+    weights: str
+    best_epoch: int
+
+
+_undisturbed: dict[str, Outcome] = {}
+
+
+def undisturbed(dataset: Dataset, architecture: str = "custom_cnn", **changes: object) -> Outcome:
+    """What these settings come to when nothing gets in the way: trained once for all tests, whose data is the same."""
+    key = repr((architecture, sorted(changes.items()), dataset.fingerprint))
+    if key not in _undisturbed:
+        run = run_to_end(dataset, architecture, **changes)
+        assert run.state == "finished", read_log(run)
+        _undisturbed[key] = outcome(run)
+        delete_run(run.run_id)
+    return _undisturbed[key]
+
+
+def outcome(run: Run) -> Outcome:
+    """What a finished training has come to."""
+    curve = [[row[name] for name in LEARNED] for row in read_history(run.folder)]
+    return Outcome(curve, run.metrics["weights_hash"], run.metrics["best_epoch"])
+
+
+def assert_same(run: Run, expected: Outcome) -> None:
+    """It has learned the same, bit for bit."""
+    assert run.state == "finished", read_log(run)
+    assert outcome(run) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,18 +96,18 @@ def assert_same(run: Run, undisturbed: Run) -> None:
     ids=["plateau and patience", "cosine"],
 )
 def test_a_killed_training_goes_on_to_the_same_weights(tiny_dataset: Dataset, changes: dict[str, object]) -> None:
-    undisturbed = run_to_end(tiny_dataset, "custom_cnn", **SMALL | changes)
+    expected = undisturbed(tiny_dataset, **SMALL | changes)
     run = begin(tiny_dataset, **changes)
     wait_for_epoch(run, 2)
     kill(run)
     rows = len(read_history(run.folder))
     (run.folder / "checkpoints" / ".tmp-1-1-0009.npz").write_bytes(b"half written")
     resume_run(run.run_id)
-    wait_for_epoch(run, min(rows + 2, len(read_history(undisturbed.folder)) - 1))
+    wait_for_epoch(run, min(rows + 2, len(expected.curve) - 1))
     if read_run(run.run_id).status.is_alive:
         kill(run)  # a second time, in what was resumed
         resume_run(run.run_id)
-    assert_same(wait_for_end(run), undisturbed)
+    assert_same(wait_for_end(run), expected)
     elapsed = [row["elapsed"] for row in read_history(run.folder)]
     assert elapsed == sorted(elapsed), "time goes on, too"
     assert not list(run.folder.rglob(".tmp-*"))
@@ -88,14 +116,14 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny_dataset: Dataset, ch
 def test_a_paused_training_leaves_the_machine_to_the_next_and_goes_on_to_the_same_weights(
     tiny_dataset: Dataset,
 ) -> None:
-    undisturbed = run_to_end(tiny_dataset, "custom_cnn", **SMALL)
+    expected = undisturbed(tiny_dataset, **SMALL)
     run = begin(tiny_dataset)
     wait_for_epoch(run, 2)
     stop_run(run.run_id, PAUSE)
     paused = wait_for_end(run)
     assert (paused.state, paused.has_scores) == ("paused", False)
     resume_run(run.run_id)
-    assert_same(wait_for_end(run), undisturbed)
+    assert_same(wait_for_end(run), expected)
 
 
 @pytest.mark.parametrize("phase", ["head", "fine-tuning"])
@@ -106,8 +134,7 @@ def test_mobilenet_goes_on_in_both_phases_also_when_its_cache_and_its_starting_w
     shutil.copytree(test_data / "pretrained", weights)
     monkeypatch.setenv("STUDIO_PRETRAINED", str(weights))
     settings: dict[str, object] = {"epochs": 6, "head_epochs": 3, "augmented_views": 1, "batch_size": 4}
-    undisturbed = run_to_end(tiny_dataset, "mobilenet_v2", **settings)
-    assert undisturbed.state == "finished", read_log(undisturbed)
+    expected = undisturbed(tiny_dataset, "mobilenet_v2", **settings)
     run = start_run(tiny_dataset, make_config(tiny_dataset, "mobilenet_v2", settings))
     wait_for_epoch(run, 1 if phase == "head" else 4)
     kill(run)
@@ -116,7 +143,7 @@ def test_mobilenet_goes_on_in_both_phases_also_when_its_cache_and_its_starting_w
     shutil.rmtree(weights)
     resume_run(run.run_id)
     ended = wait_for_end(run)
-    assert_same(ended, undisturbed)
+    assert_same(ended, expected)
     assert "gone or changed" in read_log(ended, 200)
 
 
@@ -147,7 +174,7 @@ def test_a_finished_run_is_continued_and_keeps_its_model_until_the_new_one_is_th
 
 
 def test_a_stopped_run_is_resumed_for_the_rest_of_its_plan(tiny_dataset: Dataset) -> None:
-    undisturbed = run_to_end(tiny_dataset, "custom_cnn", **SMALL)
+    expected = undisturbed(tiny_dataset, **SMALL)
     run = begin(tiny_dataset)
     wait_for_epoch(run, 1)
     stop_run(run.run_id)
@@ -155,7 +182,7 @@ def test_a_stopped_run_is_resumed_for_the_rest_of_its_plan(tiny_dataset: Dataset
     assert (stopped.state, stopped.has_scores) == ("stopped", True)
     assert len(read_history(run.folder)) < 8
     resume_run(run.run_id)
-    assert_same(wait_for_end(run), undisturbed)
+    assert_same(wait_for_end(run), expected)
 
 
 def test_an_interrupted_run_can_be_finished_with_what_it_has_learned(tiny_dataset: Dataset) -> None:
@@ -168,6 +195,21 @@ def test_an_interrupted_run_can_be_finished_with_what_it_has_learned(tiny_datase
     stopped = wait_for_end(run)
     assert (stopped.state, stopped.has_scores) == ("stopped", True), read_log(stopped)
     assert len(read_history(run.folder)) == n_epochs
+
+
+def test_without_any_checkpoint_there_is_nothing_to_finish_but_it_can_begin_anew(tiny_dataset: Dataset) -> None:
+    expected = undisturbed(tiny_dataset, **SMALL)
+    run = begin(tiny_dataset)
+    wait_for_epoch(run, 2)
+    kill(run)
+    for path in (run.folder / "checkpoints").glob("*.npz"):
+        path.write_bytes(b"x")
+    stop_run(run.run_id)
+    failed = wait_for_end(run)
+    assert (failed.state, failed.has_scores) == ("failed", False)
+    assert "None of its checkpoints can be read" in (failed.status.error or "")
+    resume_run(run.run_id)
+    assert_same(wait_for_end(run), expected)
 
 
 def test_a_worker_that_hangs_is_ended_and_its_best_model_kept(
@@ -186,28 +228,34 @@ def test_a_worker_that_hangs_is_ended_and_its_best_model_kept(
     assert len(read_history(run.folder)) < 300
 
 
+def spoil_small_files(folder: Path) -> None:
+    """Cut off what can be made again, and take the lock away."""
+    (folder / "history.csv").write_text("epoch,phase\n1,")
+    (folder / "status.json").write_text('{"state": "runn')
+    (folder / "lock").unlink()
+
+
+def cut_off(folder: Path) -> None:
+    """Cut the newest checkpoint off, and lose the history."""
+    newest(folder).write_bytes(newest(folder).read_bytes()[:-1000])
+    (folder / "history.csv").unlink()
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
-    [
-        (lambda folder: (folder / "history.csv").write_text("epoch,phase\n1,"), ""),
-        (lambda folder: (folder / "history.csv").unlink(), ""),
-        (lambda folder: (folder / "status.json").write_text('{"state": "runn'), ""),
-        (lambda folder: newest(folder).write_bytes(newest(folder).read_bytes()[:-1000]), "is damaged"),
-        (lambda folder: flip_a_byte(newest(folder)), "is damaged"),
-        (lambda folder: (folder / "lock").unlink(), ""),
-    ],
-    ids=["history cut off", "history gone", "status cut off", "checkpoint cut off", "bit flipped", "lock gone"],
+    [(spoil_small_files, ""), (cut_off, "is damaged"), (lambda folder: flip_a_byte(newest(folder)), "is damaged")],
+    ids=["small files", "checkpoint cut off and history gone", "bit flipped"],
 )
-def test_what_was_damaged_is_healed(tiny_dataset: Dataset, spoil: object, said: str) -> None:
+def test_what_was_damaged_is_healed(tiny_dataset: Dataset, spoil: Callable[[Path], None], said: str) -> None:
+    expected = undisturbed(tiny_dataset, **SMALL)
     run = begin(tiny_dataset)
     wait_for_epoch(run, 3)
     kill(run)
-    spoil(run.folder)  # type: ignore[operator]
+    spoil(run.folder)
     assert read_run(run.run_id).state == "interrupted"
     resume_run(run.run_id)
     ended = wait_for_end(run)
-    assert ended.state == "finished", read_log(ended)
-    assert [row["epoch"] for row in read_history(run.folder)] == list(range(1, 9))
+    assert_same(ended, expected)
     assert said in read_log(ended, 200)
 
 
