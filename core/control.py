@@ -25,6 +25,7 @@ from core.settings import variable_name
 from core.timeline import note_event
 
 _MOST_EPOCHS = 500
+_LAST_WORD = 5.0  # seconds that a process has to end after it has said its last word
 
 
 def start_run(dataset: Dataset, config: RunConfig, name: str = "") -> Run:
@@ -141,8 +142,11 @@ def delete_run(run_id: str) -> None:
         RunError: it still runs.
     """
     run = read_run(run_id)
+    end = time.time() + _LAST_WORD
+    while not run.status.is_alive and jobs.is_locked(run.folder) and time.time() < end:
+        time.sleep(0.05)
     if run.status.is_alive or jobs.is_locked(run.folder):
-        raise RunError(f"Run {run_id!r} is {run.state}. Stop it first, then delete it.")
+        raise RunError(f"Run {run_id!r} is {run.state}, or its process is. Stop it first, then delete it.")
     remove_folder(run.folder)
     queue.dequeue(run.folder)
 
