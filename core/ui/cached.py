@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core import auditing, datasets, evaluation, exploration, prediction, runs, scans, versions, workspace
 from core.audit import Audit, list_pairs
+from core.curves import Epoch
 from core.datasets import Dataset
 from core.evaluation import Predictions
 from core.exploration import Exploration
 from core.prediction import Classifier
 from core.runs import Run
+from core.ui import charts
 
 
 def manifest(dataset: Dataset) -> pd.DataFrame:
@@ -71,6 +75,11 @@ def classifier(run: Run) -> Classifier:
     return _classifier(run.run_id, _stamp(run.folder / "model.onnx"))
 
 
+def curves(run: Run, history: Sequence[Epoch], metric: str, best: int | None) -> go.Figure:
+    """A chart of a run's epochs, of which there is at least one; all who watch share it until the next epoch."""
+    return _curves(run.run_id, len(history), history[-1]["elapsed"], metric, best, st.context.theme.type, history)
+
+
 def scan(path: Path) -> np.ndarray:
     """A stored picture, decoded."""
     return _scan(str(path), _stamp(path))
@@ -119,6 +128,19 @@ def _predictions(run_id: str, split: str, stamp: float) -> Predictions:
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
 def _classifier(run_id: str, stamp: float) -> Classifier:
     return prediction.load_classifier(runs.read_run(run_id))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _curves(
+    run_id: str,
+    n_epochs: int,
+    elapsed: float,
+    metric: str,
+    best: int | None,
+    theme: str | None,
+    _history: Sequence[Epoch],
+) -> go.Figure:
+    return charts.plot_curves(_history, metric, best)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -10,7 +10,7 @@ from core.jobs import DISCARD, FINISH, KEEP, PAUSE, how_to_stop
 from core.queue import list_waiting
 from core.runs import Run, read_run
 from core.settings import read_settings
-from core.ui import charts, shell
+from core.ui import cached, charts, shell
 from core.ui.controls import render_controls
 from core.ui.states import state_badge
 from core.ui.story import render_story
@@ -187,7 +187,7 @@ def _render_curves(run: Run, history: list[Epoch]) -> None:
                 st.caption("The curve begins when the first epoch has ended.")
                 continue
             st.plotly_chart(
-                charts.plot_curves(history, metric, best),
+                cached.curves(run, history, metric, best),
                 config=charts.CONFIG,
                 key=f"live_{metric}",
                 alt=f"{metric.capitalize()} of training and validation over {count(len(history), 'epoch')}",

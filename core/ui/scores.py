@@ -124,7 +124,7 @@ def _render_learning(run: Run) -> None:
         for column, metric in zip(st.columns(2), ("accuracy", "loss"), strict=True):
             if history:
                 column.plotly_chart(
-                    charts.plot_curves(history, metric, best),
+                    cached.curves(run, history, metric, best),
                     config=charts.CONFIG,
                     key=f"curve_{metric}",
                     alt=f"{metric.capitalize()} of training and validation over the epochs",

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from streamlit import config
+from streamlit import cache_resource, config
 from streamlit.testing.v1 import AppTest
 
 from core import jobs
 from core.auditing import audit_folder, read_audit, run_audit
+from core.curves import Epoch
 from core.datasets import Dataset, list_datasets, read_manifest
 from core.drafts import read_draft
+from core.history import FIELDS
 from core.importing import create_import, create_version, list_imports, run_import
 from core.runs import Run, dataset_of, list_runs
 from core.samples import draw_phantom
 from core.settings import PROJECT
+from core.ui import charts
 from core.versions import new_split
-from tests.conftest import picture_bytes
+from tests.conftest import epoch_row, picture_bytes
 from tests.core.test_audit import encode, scans
 from tests.core.test_importing import THREE_SPLITS, wait_for
 
@@ -85,6 +89,27 @@ def leaking(make_zip: Callable[..., Path]) -> Dataset:
 def test_a_run_of_a_page_does_not_hold_up_the_others_with_a_full_garbage_collection() -> None:
     # AppTest does not collect; the option is hidden, and asking for one that is gone raises.
     assert config.get_option("runner.postScriptGC") is False
+
+
+def test_all_who_look_at_a_run_share_its_curves_until_the_next_epoch(
+    finished_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache_resource.clear()
+    drawn: list[int] = []
+    draw = charts.plot_curves
+
+    def note(history: Sequence[Epoch], metric: str, best: int | None) -> object:
+        drawn.append(len(history))
+        return draw(history, metric, best)
+
+    monkeypatch.setattr(charts, "plot_curves", note)
+    for _ in range(2):
+        open_page("pages/2_Train.py", "live", run=finished_run.run_id)
+    assert drawn == [2, 2]  # accuracy and loss
+    with (finished_run.folder / "history.csv").open("a", encoding="utf-8") as file:
+        csv.DictWriter(file, FIELDS).writerow(epoch_row(3))
+    open_page("pages/2_Train.py", "live", run=finished_run.run_id)
+    assert drawn == [2, 2, 3, 3]
 
 
 def test_an_audit_can_be_started_and_says_what_it_found(leaking: Dataset) -> None:
