@@ -59,8 +59,9 @@ def train(run: Run, dataset: Dataset, job: Job, worker_started: float, report: R
     saved = find_checkpoint(run.folder)
     if saved is None and how_to_stop(run.folder) == FINISH:
         raise RunError("None of its checkpoints can be read, so there is nothing to finish. Resume it to begin anew.")
+    strategy = open_devices()  # first of all: a callback may compute something
     with tracked(run, dataset) as tracking:
-        with open_devices().scope():
+        with strategy.scope():
             network = build_network(run.config, len(dataset.class_names), number_format=run.config.number_format)
             beginning = begin_network(network, run, dataset, saved)
             write_json(run.folder / "environment.json", beginning.environment)
