@@ -5,6 +5,7 @@ Every page reads all runs, so one whose files hold something else than they shou
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,15 @@ def _check_settings(stored: dict[str, Any]) -> None:
 
 
 def _check_scores(metrics: dict[str, Any]) -> None:
-    numbers = [metrics[name] for name in _NUMBERS if metrics.get(name) is not None]
+    numbers: list[Any] = [metrics[name] for name in _NUMBERS if metrics.get(name) is not None]
     for split in ("validation", "test"):
         scores = metrics.get(split, {})
         if not isinstance(scores, dict):
             raise _damaged("scores")
         for value in scores.values():
-            numbers += value if isinstance(value, list) else [] if value is None else [value]
+            numbers += [
+                number for number in (value if isinstance(value, list) else [value]) if not _is_undefined(number)
+            ]
     if not all(_is_number(value, _LARGEST) for value in numbers):
         raise _damaged("scores")
 
@@ -82,7 +85,8 @@ def _settle_status(folder: Path) -> None:
         raise _damaged("state")
     if status["state"] in ALIVE:
         line = "It was under way in another workspace when it was packed. Resume it where its data set is."
-        write_json(folder / "status.json", status | {"state": "interrupted", "error": line})
+        # Not "queued", which would be offered to wait again. Its lock is free, so it reads as interrupted.
+        write_json(folder / "status.json", status | {"state": "running", "error": line})
 
 
 def _settle_notes(folder: Path) -> None:
@@ -101,6 +105,11 @@ def _read(folder: Path, name: str, what: str) -> dict[str, Any]:
 
 def _is_number(value: object, most: float) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def _is_undefined(value: object) -> bool:
+    """None, or not a number: what a score of no pictures is."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _damaged(what: str) -> ArchiveError:

@@ -13,6 +13,7 @@ import pytest
 from core.control import left_over_runs
 from core.errors import ArchiveError, RunError
 from core.evaluation import read_predictions
+from core.jobs import stored_state
 from core.prediction import load_classifier
 from core.run_archives import import_run, write_run
 from core.run_notes import LONGEST_NAME, LONGEST_NOTE
@@ -77,7 +78,6 @@ def test_an_id_that_is_taken_gets_a_number(finished_run: Run, packed: Path) -> N
         ({"model.onnx": b"x"}, "model of the run in the ZIP is damaged"),
         ({"metrics.json": b'{"test": 5}'}, "scores of the run"),
         ({"metrics.json": b'{"test": {"accuracy": "high"}}'}, "scores of the run"),
-        ({"metrics.json": b'{"test": {"accuracy": NaN}}'}, "scores of the run"),
         ({"metrics.json": b'{"epochs": [1]}'}, "scores of the run"),
         ({"status.json": b'{"state": "dancing"}'}, "state of the run"),
         ({"status.json": b'{"state": "finished", "queued_at": 1e300}'}, "state of the run"),
@@ -87,7 +87,7 @@ def test_an_id_that_is_taken_gets_a_number(finished_run: Run, packed: Path) -> N
     ],
     ids=[
         "no settings", "cut off", "another product's", "no labels", "bad labels", "empty labels", "too few labels",
-        "bad model", "bad scores", "words for scores", "no number", "bad epochs", "unknown state", "no such year",
+        "bad model", "bad scores", "words for scores", "bad epochs", "unknown state", "no such year",
         "nested", "escape", "blown up",
     ],
 )  # fmt: skip
@@ -124,8 +124,14 @@ def test_a_run_that_was_under_way_there_reads_as_interrupted_and_waits_for_nothi
     status = {"state": state, "queued_at": time.time(), "updated": time.time()}
     run = import_run(change(packed, {"status.json": json.dumps(status).encode()}))
     assert run.state == "interrupted"
+    assert stored_state(run.folder) != "interrupted"  # which is derived, never written
     assert "in another workspace" in str(run.status.error)
     assert left_over_runs() == []
+
+
+def test_a_score_of_no_pictures_is_no_damage(packed: Path) -> None:
+    scores = b'{"test": {"n": 0, "accuracy": NaN, "auc": null, "accuracy_ci95": [NaN, NaN]}, "validation": {"n": 1}}'
+    assert import_run(change(packed, {"metrics.json": scores})).has_scores
 
 
 def test_a_run_whose_settings_ask_for_nothing_readable_is_refused(packed: Path) -> None:
