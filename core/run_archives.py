@@ -37,12 +37,17 @@ def write_run(run: Run, path: Path) -> None:
     """
     if run.status.is_alive:
         raise RunError(f"Run {run.run_id!r} is {run.state}. Pack it when it has ended.")
-    files = [file for file in sorted(run.folder.rglob("*")) if file.is_file() and _is_known(_name(run, file))]
-    check_free_space(path.parent, sum(file.stat().st_size for file in files))
+    files = _known_files(run)
+    check_free_space(path.parent, packed_size(run))
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:
             kind = zipfile.ZIP_STORED if file.suffix in _STORED else zipfile.ZIP_DEFLATED
             archive.write(file, f"{run.run_id}/{_name(run, file)}", kind)
+
+
+def packed_size(run: Run) -> int:
+    """Bytes that go into the ZIP of a run: checkpoints do not."""
+    return sum(file.stat().st_size for file in _known_files(run))
 
 
 def import_run(path: Path) -> Run:
@@ -66,6 +71,10 @@ def import_run(path: Path) -> Run:
                 target.write_bytes(source.read(entry))
             check_run(staging)
     return read_run(run_id)
+
+
+def _known_files(run: Run) -> list[Path]:
+    return [file for file in sorted(run.folder.rglob("*")) if file.is_file() and _is_known(_name(run, file))]
 
 
 def _name(run: Run, file: Path) -> str:
