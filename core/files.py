@@ -60,7 +60,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object; None when the file is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # nested thousands deep
         return None
     return value if isinstance(value, dict) else None
 

@@ -11,11 +11,10 @@ import zipfile
 from pathlib import Path
 
 from core.archives import Source, open_source
-from core.config import BEFORE_THEY_WERE_SETTINGS, RunConfig, parse_config
 from core.entries import Entry
-from core.errors import ArchiveError, RunError, SettingsError, storage_errors
-from core.files import check_free_space, is_plain_name, read_json, replacing, slug, staging_folder
-from core.prediction import Classifier
+from core.errors import ArchiveError, RunError, storage_errors
+from core.files import check_free_space, is_plain_name, replacing, slug, staging_folder
+from core.run_checks import check_run
 from core.runs import Run, read_run
 from core.settings import read_settings
 
@@ -25,6 +24,7 @@ _FILES = (
 )  # fmt: skip
 _TENSORBOARD = re.compile(r"tensorboard/[A-Za-z0-9._-]+")
 _REQUIRED = ("config.json", "labels.json", "status.json")
+_LONGEST_ID = 100  # leaves room for a number
 _STORED = (".keras", ".onnx")  # weights do not get smaller
 
 
@@ -37,12 +37,17 @@ def write_run(run: Run, path: Path) -> None:
     """
     if run.status.is_alive:
         raise RunError(f"Run {run.run_id!r} is {run.state}. Pack it when it has ended.")
-    files = [file for file in sorted(run.folder.rglob("*")) if file.is_file() and _is_known(_name(run, file))]
-    check_free_space(path.parent, sum(file.stat().st_size for file in files))
+    files = _known_files(run)
+    check_free_space(path.parent, packed_size(run))
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:
             kind = zipfile.ZIP_STORED if file.suffix in _STORED else zipfile.ZIP_DEFLATED
             archive.write(file, f"{run.run_id}/{_name(run, file)}", kind)
+
+
+def packed_size(run: Run) -> int:
+    """Bytes that go into the ZIP of a run: checkpoints do not."""
+    return sum(file.stat().st_size for file in _known_files(run))
 
 
 def import_run(path: Path) -> Run:
@@ -64,8 +69,12 @@ def import_run(path: Path) -> Run:
                 target = staging / name
                 target.parent.mkdir(exist_ok=True)
                 target.write_bytes(source.read(entry))
-            _check(staging)
+            check_run(staging)
     return read_run(run_id)
+
+
+def _known_files(run: Run) -> list[Path]:
+    return [file for file in sorted(run.folder.rglob("*")) if file.is_file() and _is_known(_name(run, file))]
 
 
 def _name(run: Run, file: Path) -> str:
@@ -98,28 +107,11 @@ def _is_config(name: str) -> bool:
 
 
 def _free_id(name: str) -> str:
-    base = name if is_plain_name(name) and name != "pretrained" else slug(name, fallback="run")
+    base = name if is_plain_name(name) and len(name) <= _LONGEST_ID else slug(name, fallback="run")
+    base = "run" if base.lower() == "pretrained" else base  # that folder is no run
     models = read_settings().models
     for attempt in range(1, 10_000):
         run_id = base if attempt == 1 else f"{base}-{attempt}"
         if not (models / run_id).exists():
             return run_id
     raise ArchiveError(f"There are too many runs named {base!r} here. Delete some.")
-
-
-def _check(staging: Path) -> None:
-    """Refuse a run whose settings, labels or model cannot be read."""
-    stored = read_json(staging / "config.json") or {}
-    try:
-        known = {name: value for name, value in stored.items() if name in RunConfig.model_fields}
-        parse_config(BEFORE_THEY_WERE_SETTINGS | known)
-    except SettingsError as error:
-        raise ArchiveError(f"The settings of the run in the ZIP cannot be used. {error}") from error
-    names = (read_json(staging / "labels.json") or {}).get("class_names")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ArchiveError("The labels of the run in the ZIP are damaged. Pack the run anew.")
-    try:
-        if (staging / "model.onnx").exists():
-            Classifier(staging / "model.onnx", names)
-    except Exception as error:  # ONNX Runtime raises types of its own for a damaged file
-        raise ArchiveError("The model of the run in the ZIP is damaged. Pack the run anew.") from error

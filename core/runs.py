@@ -86,8 +86,9 @@ class Run:
 
     def score(self, split: str, name: str = "accuracy") -> float | None:
         """A number of the kept model on validation or test; None without one."""
-        value = self.metrics.get(split, {}).get(name)
-        return None if value is None else float(value)
+        scores = self.metrics.get(split)
+        value = scores.get(name) if isinstance(scores, dict) else None
+        return float(value) if isinstance(value, (int, float)) else None
 
 
 def create_run(dataset: Dataset, config: RunConfig, name: str = "", repeat_of: str | None = None) -> Run:
@@ -297,6 +298,7 @@ def _read(folder: Path) -> Run | None:
     except SettingsError:
         return None
     notes = read_json(folder / "notes.json") or {}
+    asked = stored.get("asked")
     return Run(
         run_id=folder.name,
         folder=folder,
@@ -305,7 +307,9 @@ def _read(folder: Path) -> Run | None:
         name=str(notes.get("name") or folder.name),
         metrics=read_json(folder / "metrics.json") or {},
         repeat_of=stored.get("repeat_of"),
-        asked={name: value for name, value in stored.get("asked", {}).items() if name in RunConfig.model_fields},
+        asked={name: asked[name] for name in asked if name in RunConfig.model_fields}
+        if isinstance(asked, dict)
+        else {},
         continued=_read_continued(stored),
         note=str(notes.get("note") or ""),
         star=notes.get("star") is True,

@@ -12,7 +12,7 @@ from pathlib import Path
 from core.cache import clear_cache
 from core.errors import RunError, StorageError
 from core.files import remove_folder
-from core.jobs import is_locked
+from core.jobs import is_locked, read_status
 from core.runs import Run, list_runs
 from core.settings import read_settings
 
@@ -29,7 +29,7 @@ class Usage:
         datasets: of all data sets; pictures that versions share count once.
         runs: models, scores, logs.
         checkpoints: of all runs; `old_checkpoints` of those that have ended with a model.
-        cache: backbones, features and decoded pictures.
+        cache: backbones, features, decoded pictures and dry runs.
         free: left on the disk.
     """
 
@@ -81,7 +81,7 @@ def clean_up(kinds: Iterable[str]) -> int:
     if CHECKPOINTS in kinds:
         freed += sum(_remove(run.folder / _CHECKPOINTS_FOLDER) for run in _runs_with_old_checkpoints())
     if CACHE in kinds:
-        freed += clear_cache() + sum(_remove(folder) for folder in _decoded_folders())
+        freed += clear_cache() + sum(_remove(folder) for folder in [*_decoded_folders(), *_ended_trials()])
     return freed
 
 
@@ -99,6 +99,12 @@ def _runs_with_old_checkpoints() -> list[Run]:
 def _decoded_folders() -> list[Path]:
     """Decoded pictures of data sets."""
     return [path for path in read_settings().data.glob("[!.]*/cache") if path.is_dir()]
+
+
+def _ended_trials() -> list[Path]:
+    """Dry runs that have come to their end. Which number format is the faster one stays known."""
+    folders = (read_settings().cache / "trials").glob("[!.]*/")
+    return [folder for folder in folders if not read_status(folder).is_alive and not is_locked(folder)]
 
 
 def _remove(folder: Path) -> int:

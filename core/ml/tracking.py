@@ -1,7 +1,8 @@
 """Curves for other tools: TensorBoard's own log in the run's folder, and an MLflow server where there is one.
 
 A server is used if MLFLOW_TRACKING_URI is set and `mlflow` is installed. Whatever goes wrong with it is a line in the
-log: a training is never harmed, nor held up by more than a few seconds; after the first failure it is left alone.
+log: a training is never harmed. A server that refuses costs no time; one that accepts and never answers costs two
+time-outs of 10 seconds, once. After the first failure it is left alone, but for a word on how the run has ended.
 """
 
 from __future__ import annotations
@@ -94,16 +95,21 @@ class MlflowLog(keras.callbacks.Callback):
     def _end(self, state: str) -> None:
         if not self._client:
             return
+        try:
+            if state in ("finished", "stopped"):
+                self._log_results()
+        finally:  # a server that takes no files may still be told the end; otherwise it shows a run that never ends
+            self._client.set_terminated(self._run_id, status=_STATES.get(state, "KILLED"))
+
+    def _log_results(self) -> None:
         metrics = read_json(self._run.folder / "metrics.json") or {}
-        if state in ("finished", "stopped"):
-            for split in ("validation", "test"):
-                for name, value in metrics.get(split, {}).items():
-                    if isinstance(value, (int, float)):
-                        self._client.log_metric(self._run_id, f"{split}_{name}", value)
-            for name in _MODELS:
-                if (self._run.folder / name).exists():
-                    self._client.log_artifact(self._run_id, str(self._run.folder / name))
-        self._client.set_terminated(self._run_id, status=_STATES.get(state, "KILLED"))
+        for split in ("validation", "test"):
+            for name, value in metrics.get(split, {}).items():
+                if isinstance(value, (int, float)):
+                    self._client.log_metric(self._run_id, f"{split}_{name}", value)
+        for name in _MODELS:
+            if (self._run.folder / name).exists():
+                self._client.log_artifact(self._run_id, str(self._run.folder / name))
 
     def _try(self, act: Callable[[], None]) -> None:
         try:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import streamlit as st
 
 from core.control import delete_run
-from core.run_archives import import_run, write_run
+from core.run_archives import import_run, packed_size, write_run
 from core.run_notes import LONGEST_NAME, LONGEST_NOTE, write_run_notes
 from core.runs import Run, list_runs
 from core.storage import run_size
@@ -63,17 +63,26 @@ def _render_for_one(run: Run) -> None:
     if st.button("Change the settings", key="clone_run", icon=":material/tune:"):
         forms.take_over_settings(run.asked_config)
         selection.go_to("configure", default="configure", dataset=run.config.dataset_id)
-    if not run.status.is_alive and run_size(run) < _LARGEST_DOWNLOAD:
-        st.download_button(
-            "Download",
-            data=lambda: _zip_bytes(run),
-            file_name=f"{run.run_id}.zip",
-            mime="application/zip",
-            key="download_run",
-            icon=":material/download:",
-            on_click="ignore",
-            help="Settings, curves, models and scores as a ZIP, which another workspace can bring in",
-        )
+    if not run.status.is_alive:
+        _render_download(run)
+
+
+def _render_download(run: Run) -> None:
+    n_bytes = packed_size(run)
+    is_too_large = n_bytes > _LARGEST_DOWNLOAD
+    st.download_button(
+        "Download",
+        data=lambda: _zip_bytes(run),
+        file_name=f"{run.run_id}.zip",
+        mime="application/zip",
+        key="download_run",
+        icon=":material/download:",
+        on_click="ignore",
+        disabled=is_too_large,
+        help=f"{size(n_bytes)} are too large for a browser. Pack it on the server: python -m core pack {run.run_id}"
+        if is_too_large
+        else "Settings, curves, models and scores as a ZIP, which another workspace can bring in",
+    )
 
 
 def _zip_bytes(run: Run) -> bytes:

@@ -31,7 +31,7 @@ def render_storage() -> None:
         cache = st.checkbox(
             f"Cache ({size(usage.cache)})",
             key="clean_cache",
-            help="Backbones, features and decoded pictures: made again when they are needed, which takes a while.",
+            help="Backbones, features, decoded pictures, dry runs: made again when needed, which takes a while.",
         )
         if st.button("Clean up", key="clean_up", icon=":material/cleaning_services:", disabled=not (old or cache)):
             chosen = [kind for kind, is_chosen in ((CHECKPOINTS, old), (CACHE, cache)) if is_chosen]

@@ -31,6 +31,8 @@ def test_a_damaged_file_reads_as_none(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"a": ')
     assert read_json(tmp_path / "a.json") is None
     assert read_json(tmp_path / "nothing.json") is None
+    (tmp_path / "deep.json").write_text('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    assert read_json(tmp_path / "deep.json") is None
 
 
 @pytest.mark.parametrize(

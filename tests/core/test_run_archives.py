@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
+import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from core.control import left_over_runs
 from core.errors import ArchiveError, RunError
 from core.evaluation import read_predictions
+from core.jobs import stored_state
 from core.prediction import load_classifier
 from core.run_archives import import_run, write_run
+from core.run_notes import LONGEST_NAME, LONGEST_NOTE
 from core.runs import Run, list_runs
 from core.settings import read_settings
 
@@ -71,11 +73,23 @@ def test_an_id_that_is_taken_gets_a_number(finished_run: Run, packed: Path) -> N
         ({"config.json": json.dumps({"dataset_id": "x", "architecture": "nothing"}).encode()}, "cannot be used"),
         ({"labels.json": None}, r"lacks labels.json"),
         ({"labels.json": b'{"class_names": [1]}'}, "labels of the run"),
+        ({"labels.json": b'{"class_names": []}'}, "labels of the run"),
+        ({"labels.json": b'{"class_names": ["a", "b"]}'}, "tells 4 classes apart, and its labels name 2"),
         ({"model.onnx": b"x"}, "model of the run in the ZIP is damaged"),
+        ({"metrics.json": b'{"test": 5}'}, "scores of the run"),
+        ({"metrics.json": b'{"test": {"accuracy": "high"}}'}, "scores of the run"),
+        ({"metrics.json": b'{"epochs": [1]}'}, "scores of the run"),
+        ({"status.json": b'{"state": "dancing"}'}, "state of the run"),
+        ({"status.json": b'{"state": "finished", "queued_at": 1e300}'}, "state of the run"),
+        ({"status.json": b'{"a": ' + b"[" * 9_000 + b"]" * 9_000 + b"}"}, "state of the run"),
         ({"../../evil": b"x"}, r"'\.\.' in its path"),
         ({"config.json": b" " * 3_000_000}, "STUDIO_MAX_RATIO|settings"),
     ],
-    ids=["no settings", "cut off", "another product's", "no labels", "bad labels", "bad model", "escape", "blown up"],
+    ids=[
+        "no settings", "cut off", "another product's", "no labels", "bad labels", "empty labels", "too few labels",
+        "bad model", "bad scores", "words for scores", "bad epochs", "unknown state", "no such year",
+        "nested", "escape", "blown up",
+    ],
 )  # fmt: skip
 def test_a_zip_that_is_no_run_leaves_nothing(packed: Path, changes: dict[str, bytes | None], words: str) -> None:
     n_runs = len(list_runs())
@@ -105,18 +119,43 @@ def test_a_run_under_way_is_not_packed(running_run: Run, tmp_path: Path) -> None
         write_run(running_run, tmp_path / "x.zip")
 
 
-def test_a_run_that_was_under_way_there_reads_as_interrupted(packed: Path, make_status: Callable[[str], bytes]) -> None:
-    run = import_run(change(packed, {"status.json": make_status("running")}))
+@pytest.mark.parametrize("state", ["queued", "running", "stopping"])
+def test_a_run_that_was_under_way_there_reads_as_interrupted_and_waits_for_nothing(packed: Path, state: str) -> None:
+    status = {"state": state, "queued_at": time.time(), "updated": time.time()}
+    run = import_run(change(packed, {"status.json": json.dumps(status).encode()}))
     assert run.state == "interrupted"
+    assert stored_state(run.folder) != "interrupted"  # which is derived, never written
+    assert "in another workspace" in str(run.status.error)
+    assert left_over_runs() == []
 
 
-@pytest.fixture
-def make_status() -> Callable[[str], bytes]:
-    """The bytes of a status."""
-    buffer = io.StringIO()
+def test_a_score_of_no_pictures_is_no_damage(packed: Path) -> None:
+    scores = b'{"test": {"n": 0, "accuracy": NaN, "auc": null, "accuracy_ci95": [NaN, NaN]}, "validation": {"n": 1}}'
+    assert import_run(change(packed, {"metrics.json": scores})).has_scores
 
-    def make(state: str) -> bytes:
-        json.dump({"state": state, "pid": 1, "pid_started": 1.0, "updated": 1.0}, buffer)
-        return buffer.getvalue().encode()
 
-    return make
+def test_a_run_whose_settings_ask_for_nothing_readable_is_refused(packed: Path) -> None:
+    with zipfile.ZipFile(packed) as archive:
+        config = json.loads(archive.read(next(name for name in archive.namelist() if name.endswith("config.json"))))
+    for asked in ([], None, 5):
+        with pytest.raises(ArchiveError, match="settings of the run"):
+            import_run(change(packed, {"config.json": json.dumps(config | {"asked": asked}).encode()}))
+
+
+@pytest.mark.parametrize("name", ["pretrained", "Pretrained", "x" * 121, ".hidden", "\u00e4 b"])
+def test_every_name_of_a_folder_becomes_an_id_twice(packed: Path, tmp_path: Path, name: str) -> None:
+    renamed = tmp_path / "renamed.zip"
+    with zipfile.ZipFile(packed) as before, zipfile.ZipFile(renamed, "w") as after:
+        for entry in before.namelist():
+            after.writestr(f"{name}/{entry.partition('/')[2]}", before.read(entry))
+    found = [import_run(renamed).run_id, import_run(renamed).run_id]
+    assert set(found) <= {run.run_id for run in list_runs()}
+    assert len(set(found)) == 2
+    assert not (read_settings().models / "pretrained").exists()
+
+
+def test_a_name_and_a_note_that_are_too_long_are_cut(packed: Path) -> None:
+    notes = json.dumps({"name": "x\ny" * 500, "note": "z" * 9_000, "star": "yes"}).encode()
+    run = import_run(change(packed, {"notes.json": notes}))
+    assert (len(run.name), len(run.note), run.star) == (LONGEST_NAME, LONGEST_NOTE, False)
+    assert "\n" not in run.name

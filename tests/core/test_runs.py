@@ -76,6 +76,17 @@ def test_a_folder_with_damaged_settings_is_no_run(make_run: MakeRun) -> None:
     assert list_runs() == []
 
 
+def test_a_run_with_damaged_scores_does_not_keep_the_others_from_being_listed(make_run: MakeRun) -> None:
+    run = make_run("finished")
+    stored = read_json(run.folder / "config.json") or {}
+    for asked, metrics in (([], {"test": 5}), (None, {"test": {"accuracy": "high"}}), ({}, {"test": None})):
+        write_json(run.folder / "config.json", stored | {"asked": asked})
+        write_json(run.folder / "metrics.json", metrics)
+        (found,) = list_runs()
+        assert describe_run(found)["test_accuracy"] is None
+        assert found.asked_config == found.config
+
+
 def test_a_killed_run_is_interrupted(make_run: MakeRun) -> None:
     run = make_run("running", pid=1)
     assert run.state == "interrupted"

@@ -10,9 +10,12 @@ from core import cache
 from core.control import can_resume
 from core.datasets import Dataset
 from core.errors import RunError
+from core.files import write_json
 from core.importing import create_version, run_import
+from core.jobs import Job, hold, write_queued
 from core.run_notes import LONGEST_NAME, LONGEST_NOTE, write_run_notes
 from core.runs import Run, read_run
+from core.settings import read_settings
 from core.storage import CACHE, CHECKPOINTS, clean_up, measure_usage, run_size
 from core.versions import new_split
 
@@ -56,6 +59,20 @@ def test_the_cache_is_cleaned(make_run: MakeRun) -> None:
     add_cache(500)
     assert clean_up([CACHE]) >= 500
     assert measure_usage().cache == 0
+
+
+def test_dry_runs_are_cleaned_but_not_one_under_way(make_run: MakeRun) -> None:
+    trials = read_settings().cache / "trials"
+    for name in ("ended", "under way"):
+        (trials / name).mkdir(parents=True)
+        write_queued(trials / name)
+    write_json(trials / "formats.json", {})
+    Job(trials / "ended").end("finished")
+    size = sum(path.stat().st_size for path in (trials / "ended").iterdir())
+    make_run("finished")
+    with hold(trials / "under way"):
+        assert clean_up([CACHE]) >= size
+        assert {path.name for path in trials.iterdir()} == {"under way", "formats.json"}
 
 
 def test_pictures_that_versions_share_count_once(tiny_dataset: Dataset) -> None:

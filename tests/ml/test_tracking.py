@@ -117,6 +117,20 @@ def test_a_run_is_tracked_on_a_real_server_and_goes_on_there(tiny_dataset: Datas
     assert {entry["path"] for entry in files} == {"model.onnx", "model.keras"}  # type: ignore[attr-defined]
 
 
+def test_a_run_ends_on_the_server_also_where_its_models_cannot_be_stored(
+    tiny_dataset: Dataset, mlflow_server: str, tmp_path: Path
+) -> None:
+    with suppress(FileNotFoundError):
+        (tmp_path / "artifacts").rmdir()
+    (tmp_path / "artifacts").write_text("a file where the folder of artifacts should be")
+    run = run_to_end(tiny_dataset, "custom_cnn", **TINY)
+    assert run.state == "finished", read_log(run)
+    there = json.loads((run.folder / "mlflow.json").read_text())["run_id"]
+    tracked = ask(mlflow_server, f"runs/get?run_id={there}")["run"]
+    assert tracked["info"]["status"] == "FINISHED"  # type: ignore[index]
+    assert read_log(run, 200).count("MLflow is left alone") == 1
+
+
 def test_a_server_that_is_not_there_harms_nobody(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     run = start_run(tiny_dataset, make_config(tiny_dataset, "custom_cnn", TINY))

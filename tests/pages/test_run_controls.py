@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import jobs
 from core.control import delete_run
+from core.files import read_json, write_json
 from core.history import append_epoch
 from core.queue import enqueue, list_waiting
 from core.run_archives import write_run
@@ -155,6 +157,77 @@ def test_the_history_is_filtered(make_run: MakeRun) -> None:
     assert "No run fits the filters" in words(app)
     app.toggle(key="history_starred").set_value(False).run()
     assert shown(app) == [runs[1].run_id]
+
+
+def open_history(*chosen: Run) -> AppTest:
+    """The history with rows selected, as a click on them would."""
+    app = open_page("pages/2_Train.py", "history")
+    ids = list(next(table.value for table in app.dataframe if "Run" in table.value)["Id"])
+    key = f"runs_{zlib.crc32(''.join(ids).encode())}"
+    app.session_state[key] = {"selection": {"rows": [ids.index(run.run_id) for run in chosen], "columns": []}}
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_a_selected_run_is_starred_and_its_name_and_note_are_asked_for(make_run: MakeRun) -> None:
+    run = make_run("finished")
+    app = open_history(run)
+    app.button(key="star_runs").click().run()
+    assert read_run(run.run_id).star
+    app = open_history(run)
+    app.button(key="edit_run").click().run()
+    assert app.text_input(key=f"name_{run.run_id}").value == run.name
+    assert app.text_area(key=f"note_{run.run_id}").value == ""
+    assert "save_run_notes" in {button.key for button in app.button}
+
+
+def test_before_runs_are_deleted_it_is_said_what_that_frees_and_who_began_with_them(
+    make_run: MakeRun,
+) -> None:
+    runs = [make_run("finished"), make_run("failed"), make_run("finished")]
+    stored = read_json(runs[2].folder / "config.json") or {}
+    write_json(runs[2].folder / "config.json", stored | {"weights": runs[0].run_id})
+    app = open_history(*runs[:2])
+    app.button(key="delete_runs").click().run()
+    assert "which frees" in words(app)
+    assert "1 other run began with these weights" in words(app)
+    assert all(run.name in words(app) for run in runs[:2])
+    assert len(list_runs()) == 3
+
+
+def test_the_settings_of_a_selected_run_go_into_the_form(make_run: MakeRun) -> None:
+    run = make_run("finished")
+    app = open_history(run)
+    app.button(key="clone_run").click().run()
+    assert not app.exception
+    assert app.radio(key="architecture").value == run.config.architecture
+
+
+def test_a_run_too_large_for_a_browser_says_how_to_pack_it(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run("finished")
+    monkeypatch.setattr("core.ui.run_actions._LARGEST_DOWNLOAD", 10)
+    (button,) = open_history(run).get("download_button")
+    assert button.proto.disabled
+    assert f"pack {run.run_id}" in button.proto.help
+
+
+def test_storage_is_measured_when_it_is_opened_and_cleaned_when_asked(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run("finished")
+    add_checkpoint(run)
+    monkeypatch.setattr(Run, "has_scores", property(lambda run: True))
+    app = open_page("pages/2_Train.py", "history")
+    assert not app.metric
+    app.session_state["storage"] = True
+    app.run()
+    assert {metric.label for metric in app.metric} >= {"Data sets", "Runs", "Checkpoints", "Cache", "Free"}
+    assert app.button(key="clean_up").disabled
+    app.checkbox(key="clean_checkpoints").check().run()
+    app.button(key="clean_up").click().run()
+    assert "freed" in words(app)
+    assert not (run.folder / "checkpoints").exists()
 
 
 @pytest.mark.training
