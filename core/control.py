@@ -20,7 +20,8 @@ from core.failures import HOPELESS
 from core.files import read_json, remove_folder, write_json
 from core.history import read_history
 from core.launching import launch
-from core.runs import LOG, Run, create_run, dataset_of, list_runs, read_run
+from core.run_making import create_run
+from core.runs import LOG, Run, dataset_of, list_runs, read_run
 from core.settings import variable_name
 from core.timeline import note_event
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.datasets import Dataset
 from core.errors import DatasetError
-from core.scans import fit_scan, load_scan
+from core.scans import load_scan
 
 MEAN_SIZE = 128  # side of the mean pictures, in pixels
 
@@ -26,8 +26,10 @@ class PixelSums:
     @classmethod
     def of(cls, grey: np.ndarray) -> PixelSums:
         """Measure one picture, uint8 (height, width)."""
-        histogram = np.asarray(Image.fromarray(grey).histogram(), dtype=np.int64)
-        return cls(1, histogram, fit_scan(grey, MEAN_SIZE, channels=1)[:, :, 0].astype(np.int64))
+        image = Image.fromarray(grey)
+        # With the gap, means of whole cells come first: as good for these, and several times as fast.
+        small = image.resize((MEAN_SIZE, MEAN_SIZE), Image.Resampling.BILINEAR, reducing_gap=1.0)
+        return cls(1, np.asarray(image.histogram(), dtype=np.int64), np.asarray(small, dtype=np.int64))
 
     def add(self, other: PixelSums, sign: int = 1) -> None:
         """Take in the sums of other pictures, or (sign -1) take them out again."""
@@ -88,5 +90,7 @@ def read_exploration(dataset: Dataset) -> Exploration:
         DatasetError: the file is missing or damaged.
     """
     sums = read_sums(dataset)
-    means = {name: np.rint(entry.pictures / max(entry.n, 1)).astype(np.uint8) for name, entry in sums.items()}
+    means = {
+        name: np.rint(entry.pictures / max(entry.n, 1)).clip(0, 255).astype(np.uint8) for name, entry in sums.items()
+    }
     return Exploration({name: entry.histogram for name, entry in sums.items()}, means)

@@ -24,7 +24,7 @@ from core.datasets import Dataset, read_manifest
 from core.jobs import Report
 from core.pixels import Pixels
 from core.prediction import open_session
-from core.runs import lent_model
+from core.run_making import lent_model
 from core.settings import read_settings
 from core.weights import require_imagenet_weights
 

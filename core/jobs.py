@@ -12,20 +12,19 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from core.errors import StudioError
-from core.files import read_json, write_json, write_text
+from core.files import write_json, write_text
 from core.launching import host_name, machine_start, own_start
+from core.status import Status, stored_status
 
 Report = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 _REPORT_SECONDS = 0.2
-ALIVE = ("queued", "running", "stopping")
-ENDED = ("paused", "stopped", "finished", "failed", "interrupted")
 STOP = "stop"  # the flag: a file that says how
 KEEP, PAUSE, DISCARD, FINISH = "keep", "pause", "discard", "finish"
 _NO_ROOM = 2**20  # bytes free below which a disk is full
@@ -36,46 +35,12 @@ class JobStopped(StudioError):
     """Somebody asked for the end of a job."""
 
 
-@dataclass(frozen=True)
-class Status:
-    """What is known of a job. Times are seconds since the epoch.
-
-    Attributes:
-        kind: of a failure, see `core.failures`.
-        seconds_before: time that earlier processes of the same job took.
-    """
-
-    state: str = "queued"
-    pid: int | None = None
-    pid_started: float | None = None
-    host: str | None = None
-    updated: float = 0.0
-    queued_at: float = 0.0
-    started_at: float | None = None
-    ended_at: float | None = None
-    message: str = ""
-    error: str | None = None
-    kind: str | None = None
-    seconds_before: float = 0.0
-    progress: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the job still runs or waits."""
-        return self.state in ALIVE
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Time left by the job's own estimate."""
-        return self.progress.get("seconds_left")
-
-
 class Job:
     """The writing side of a job folder, for the process that holds its lock."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._status = _stored_status(folder) or Status()
+        self._status = stored_status(folder) or Status()
 
     @property
     def status(self) -> Status:
@@ -178,12 +143,12 @@ def write_queued(folder: Path) -> None:
 
 def read_status(folder: Path) -> Status:
     """Status as it really is: what the file says, checked against the lock."""
-    status = _stored_status(folder)
+    status = stored_status(folder)
     if status is None:
         return _without_status(folder)
     if not status.is_alive or is_locked(folder):
         return _with_stop_flag(folder, status)
-    again = _stored_status(folder) or status  # it may have ended between the two looks
+    again = stored_status(folder) or status  # it may have ended between the two looks
     is_starting = again.state == "queued" and again.pid is None and abs(time.time() - again.queued_at) < START_GRACE
     if not again.is_alive or is_starting:
         return again
@@ -224,7 +189,7 @@ def how_to_stop(folder: Path) -> str | None:
 
 def stored_state(folder: Path) -> str | None:
     """What the worker itself has written last; None where that cannot be read."""
-    status = _stored_status(folder)
+    status = stored_status(folder)
     return status.state if status else None
 
 
@@ -254,23 +219,3 @@ def _explain_end(folder: Path, status: Status) -> tuple[str, str]:
         "The process ended without a word: it was killed, by hand or by the system for want of memory. What was done "
         "until then is kept: resume it, and if it happens again choose a smaller batch size."
     )
-
-
-def _stored_status(folder: Path) -> Status | None:
-    """What the file says; fields that mean nothing, because somebody changed them, are as if they were not there."""
-    stored = read_json(folder / "status.json")
-    if stored is None or stored.get("state") not in (*ALIVE, *ENDED):
-        return None
-    plain = {entry.name: entry.default for entry in fields(Status) if entry.name != "progress"}
-    known = {name: stored[name] for name, default in plain.items() if name in stored and _fits(name, stored[name])}
-    progress = stored.get("progress")
-    return Status(**known, progress=progress if isinstance(progress, dict) else {})
-
-
-def _fits(name: str, value: Any) -> bool:
-    if name in ("state", "message"):
-        return isinstance(value, str)
-    if name in ("host", "error", "kind"):
-        return value is None or isinstance(value, str)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number or (value is None and name not in ("updated", "queued_at", "seconds_before"))

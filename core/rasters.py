@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.bounds import ClockedBytes, check_frames, check_memory, check_size, check_work
+from core.channels import drop_grey_channels, to_pixels
 from core.errors import ScanError
 from core.intensities import to_uint8
 from core.jpegs import count_scans
@@ -62,7 +63,7 @@ def decode_raster(data: bytes, name: str, frame: int) -> Raster:
         is_rotated = _is_rotated(image)
         is_eight_bit = image.mode in ("L", "RGB")
         if raw.startswith(_DEEP_COLOURS):
-            pixels = _deep_colour(image, raw, data, name, frame)
+            pixels = drop_grey_channels(_deep_colour(image, raw, data, name, frame))
         else:
             pixels = _to_array(_upright(image), name)
         is_upright_jpeg = image.format == "JPEG" and is_eight_bit and not is_rotated
@@ -142,8 +143,8 @@ def _to_array(image: Any, name: str) -> np.ndarray:
     if image.has_transparency_data or image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
         opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))  # the background of a scan is black
         opaque.alpha_composite(image.convert("RGBA"))
-        return np.asarray(opaque.convert("RGB"))
-    array = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+        return to_pixels(opaque.convert("RGB"))
+    array = to_pixels(image if image.mode in ("L", "RGB") else image.convert("RGB"))
     return to_uint8(array.view(np.int8), name) if _tag(image, _SAMPLE_FORMAT) == 2 else array
 
 

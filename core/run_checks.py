@@ -12,9 +12,9 @@ from typing import Any
 from core.config import BEFORE_THEY_WERE_SETTINGS, RunConfig, parse_config
 from core.errors import ArchiveError, SettingsError
 from core.files import read_json, write_json
-from core.jobs import ALIVE, ENDED
 from core.prediction import open_session
 from core.run_notes import LONGEST_NAME, LONGEST_NOTE
+from core.status import ALIVE, ENDED
 
 _NUMBERS = ("epochs", "best_epoch", "parameters", "onnx_bytes", "keras_bytes", "prediction_ms", "training_seconds")
 _TIMES = ("queued_at", "started_at", "ended_at", "updated")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from core.channels import drop_grey_channels
 from core.dicom import decode_dicom, is_dicom
 from core.errors import ScanError, StudioError
 from core.rasters import decode_raster
@@ -44,7 +45,6 @@ _OTHER_FORMATS = (
     ((b"PK\x03\x04",), (".zip",), "an archive inside; unpack it first"),
     ((b"\x1f\x8b",), (".gz", ".tgz"), "a compressed file; unpack it first"),
 )
-_GREY_ROWS = 256  # compared at a time: most pictures in colour show it in the first ones
 _MAGIC_PLACES = (0, 4, 344)  # most begin with their mark; HEIC has it behind a length, NIfTI behind its header
 _OWN_MAGICS = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
 
@@ -124,7 +124,7 @@ def _from_dicom(data: bytes, name: str, frame: int) -> Scan:
 
 def _from_raster(data: bytes, name: str, frame: int) -> Scan:
     raster = decode_raster(data, name, frame)
-    return Scan(drop_grey_channels(raster.pixels), raster.format, raster.is_upright_jpeg, raster.n_frames)
+    return Scan(raster.pixels, raster.format, raster.is_upright_jpeg, raster.n_frames)
 
 
 def fit_scan(pixels: np.ndarray, size: int, channels: int = 3) -> np.ndarray:
@@ -141,23 +141,6 @@ def fit_scan(pixels: np.ndarray, size: int, channels: int = 3) -> np.ndarray:
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], channels, axis=2)
     return array
-
-
-def drop_grey_channels(pixels: np.ndarray) -> np.ndarray:
-    """Keep one channel where all three are the same: a grey picture stays grey in every encoding."""
-    return np.ascontiguousarray(pixels[..., 0]) if pixels.ndim == 3 and _is_grey(pixels) else pixels
-
-
-def _is_grey(pixels: np.ndarray) -> bool:
-    """Whether all three channels of a uint8 array (height, width, 3) are the same."""
-    # Neighbouring bytes are compared in the order in which they lie: twice as fast as channel by channel.
-    for start in range(0, len(pixels), _GREY_ROWS):
-        values = pixels[start : start + _GREY_ROWS]
-        values = values.reshape(len(values), -1)
-        differences = np.bitwise_or.reduce(values[:, 1:] ^ values[:, :-1], axis=0)
-        if differences[0::3].any() or differences[1::3].any():  # red and green, green and blue
-            return False
-    return True
 
 
 def explain_refusal(name: str, data: bytes = b"") -> str:

@@ -113,7 +113,7 @@ def real_dataset(_real_home: Path, workspace: Path) -> Dataset:
 @pytest.fixture
 def make_run(tiny_dataset: Dataset) -> Callable[..., Run]:
     """Makes the folder of a run without a worker, in a given state."""
-    from core.runs import create_run
+    from core.run_making import create_run
 
     def make(state: str = "queued", **fields: object) -> Run:
         run = create_run(tiny_dataset, make_config(tiny_dataset, "custom_cnn", {"epochs": 3}))

@@ -107,7 +107,8 @@ def _train(folder: Path, job: jobs.Job, started: float) -> str:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     from core.datasets import read_dataset
     from core.errors import DatasetError
-    from core.runs import RunStopped, freeze_config, read_run
+    from core.run_making import freeze_config
+    from core.runs import RunStopped, read_run
     from core.trials import freeze_number_format
 
     report = jobs.make_reporter(job, RunStopped("Stopped on request."))

@@ -33,7 +33,8 @@ from core.ml.results import staged_results, write_results
 from core.ml.tracking import tracked
 from core.phases import Phase, plan_phases
 from core.pixels import Pixels, load_pixels
-from core.runs import Run, RunStopped, freeze_config
+from core.run_making import freeze_config
+from core.runs import Run, RunStopped
 from core.timeline import note_event
 from core.trials import Trial, read_trial
 

@@ -11,6 +11,7 @@ from core.estimate import Estimate, estimate_run
 from core.machine import explain_machine
 from core.settings import read_settings
 from core.slots import is_slot_free
+from core.status import Status
 from core.trials import Trial, forget_trial, read_trial, start_trial, trial_folder
 from core.ui import shell
 from core.ui.making import render_progress
@@ -66,7 +67,7 @@ def _explain_format(trial: Trial) -> str:
 
 def _render_missing(config: RunConfig) -> None:
     folder = trial_folder(config)
-    status = jobs.read_status(folder) if (folder / "status.json").exists() else jobs.Status("none")
+    status = jobs.read_status(folder) if (folder / "status.json").exists() else Status("none")
     if status.is_alive:
         _render_progress(status)
         return
@@ -87,7 +88,7 @@ def _render_missing(config: RunConfig) -> None:
         st.rerun()
 
 
-def _render_progress(status: jobs.Status) -> None:
+def _render_progress(status: Status) -> None:
     render_progress(status)
     st.caption(
         "A dry run of a few batches tells how long a training will take, how much memory it needs and which number "

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core import importing, jobs
 from core.datasets import Dataset, list_datasets
+from core.status import Status
 from core.ui import selection, shell
 from core.ui.text import duration
 from core.workspace import remove_remains
@@ -75,7 +76,7 @@ def _open(job: str, dataset_id: str) -> None:
     selection.go_to("audit" if dataset.parent else "explore", dataset=dataset_id)
 
 
-def _render_progress(folder: Path, status: jobs.Status) -> None:
+def _render_progress(folder: Path, status: Status) -> None:
     with st.container(border=True):
         render_progress(status)
         st.caption("This goes on if you leave the page or close the tab.")
@@ -83,7 +84,7 @@ def _render_progress(folder: Path, status: jobs.Status) -> None:
             jobs.request_stop(folder)
 
 
-def render_progress(status: jobs.Status) -> None:
+def render_progress(status: Status) -> None:
     """A bar with what is done, how far, and the time left."""
     done, total = status.progress.get("done", 0), status.progress.get("total", 0)
     counted = f" {done:,} of {total:,}." if total > 1 else ""
@@ -91,7 +92,7 @@ def render_progress(status: jobs.Status) -> None:
     st.progress(done / total if total else 0.0, text=f"{status.message or 'Starting'}.{counted}{left}")
 
 
-def _render_failure(folder: Path, status: jobs.Status) -> None:
+def _render_failure(folder: Path, status: Status) -> None:
     with st.container(border=True):
         st.error("It was cancelled." if status.state == "stopped" else "It failed.", icon=":material/error:")
         st.text(status.error or "")

@@ -17,7 +17,8 @@ from core.failures import DISK, LOSS
 from core.files import read_json, write_json
 from core.history import append_epoch
 from core.launching import host_name, is_same_process, kill_group, own_start
-from core.runs import Run, create_run, list_runs, read_run
+from core.run_making import create_run
+from core.runs import Run, list_runs, read_run
 from core.timeline import note_event, read_events
 from core.watching import main as watch
 from core.workspace import delete_dataset

@@ -15,7 +15,8 @@ from core.datasets import Dataset
 from core.errors import DatasetError, RunError, StudioError, WeightsError
 from core.files import read_json, write_json
 from core.history import append_epoch, read_history
-from core.runs import Run, create_run, describe_run, freeze_config, list_runs, read_log, read_run
+from core.run_making import create_run, freeze_config
+from core.runs import Run, describe_run, list_runs, read_log, read_run
 from core.settings import read_settings
 from core.weights import find_imagenet_weights
 from core.workspace import delete, delete_dataset

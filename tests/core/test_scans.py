@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.channels import drop_grey_channels, to_pixels
 from core.errors import ScanError
 from core.jpegs import strip_jpeg
-from core.scans import decode_scan, drop_grey_channels, fit_scan, load_scan
+from core.scans import decode_scan, fit_scan, load_scan
 from tests.conftest import grey_ramp
 from tests.pictures import dicom, encoded
 
@@ -63,11 +64,20 @@ def test_one_value_in_one_channel_makes_a_picture_colour(shape: tuple[int, int])
     grey = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
     pixels = np.repeat(grey[:, :, None], 3, axis=2)
     assert np.array_equal(drop_grey_channels(pixels), grey)
+    assert np.array_equal(to_pixels(Image.fromarray(pixels)), grey)
     for row, column in {(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 2)}:
         for channel in range(3):
             coloured = pixels.copy()
             coloured[row, column, channel] += 1
             assert drop_grey_channels(coloured) is coloured
+            assert np.array_equal(to_pixels(Image.fromarray(coloured)), coloured)
+
+
+@pytest.mark.parametrize("is_coloured", [False, True])
+def test_a_picture_too_large_for_one_block_of_memory_loses_no_pixel(is_coloured: bool) -> None:
+    pixels = np.repeat(np.random.default_rng(0).integers(0, 255, (2100, 3000, 1), dtype=np.uint8), 3, axis=2)
+    pixels[-1, -1, 2] += is_coloured
+    assert np.array_equal(to_pixels(Image.fromarray(pixels)), pixels if is_coloured else pixels[..., 0])
 
 
 def test_exif_rotation_is_honoured() -> None:

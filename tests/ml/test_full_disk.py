@@ -19,7 +19,8 @@ from core.errors import StorageError
 from core.failures import DISK
 from core.history import read_history
 from core.importing import create_import, run_import
-from core.runs import create_run, list_runs, read_log, read_run
+from core.run_making import create_run
+from core.runs import list_runs, read_log, read_run
 from tests.ml.test_resuming import SMALL, assert_same, begin, undisturbed, wait_for_end, wait_for_epoch
 
 pytestmark = pytest.mark.training

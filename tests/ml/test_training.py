@@ -25,7 +25,8 @@ from core.files import read_json
 from core.history import FIELDS, read_history
 from core.importing import create_import, run_import
 from core.prediction import load_classifier
-from core.runs import Run, create_run, read_log, read_run
+from core.run_making import create_run
+from core.runs import Run, read_log, read_run
 from core.scans import load_scan
 from core.settings import PROJECT
 from core.trials import ensure_trial, store_format

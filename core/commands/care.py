@@ -1,13 +1,12 @@
-"""Commands that look after runs: what takes room, cleaning up, and runs as ZIPs. Written like `core.commands`."""
+"""Commands that look after a workspace: what takes room, cleaning up, deleting, and runs as ZIPs."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from core.errors import ArchiveError, StorageError
+from core.commands.output import to_path, to_zip_path
 
 
 def storage(options: argparse.Namespace) -> Any:
@@ -31,10 +30,7 @@ def pack(options: argparse.Namespace) -> Any:
     from core.runs import read_run
 
     run = read_run(options.run)
-    path = _path(options.output or f"{run.run_id}.zip")
-    path = path / f"{run.run_id}.zip" if path.is_dir() else path
-    if not path.parent.is_dir():
-        raise StorageError(f"There is no folder {str(path.parent)!r} to write to. Make it, or choose another --output.")
+    path = to_zip_path(options.output, run.run_id)
     write_run(run, path)
     return {"run_id": run.run_id, "path": str(path), "bytes": path.stat().st_size}
 
@@ -44,11 +40,11 @@ def unpack(options: argparse.Namespace) -> Any:
     from core.run_archives import import_run
     from core.runs import describe_run
 
-    return describe_run(import_run(_path(options.path)))
+    return describe_run(import_run(to_path(options.path)))
 
 
-def _path(text: str) -> Path:
-    try:
-        return Path(text).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ArchiveError(f"The path {text!r} cannot be used ({error}). Check it.") from error
+def delete(options: argparse.Namespace) -> Any:
+    """Delete a run or a data set."""
+    from core.workspace import delete
+
+    return delete(options.name)
