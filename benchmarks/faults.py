@@ -61,8 +61,7 @@ def run(options: argparse.Namespace) -> None:
             half = options.kills // 2
             run_ = _report("at a random moment", *_kill_workers(dataset, run_, half, rng, in_save=False))
             run_ = _report("inside a save", *_kill_workers(dataset, run_, options.kills - half, rng, in_save=True))
-            stop_run(run_.run_id, DISCARD)
-            _wait(lambda: not run_.folder.exists(), run_)
+            _discard(run_)
         if options.servers:
             print(f"\n{_kill_servers(dataset, options.servers, rng)}")
 
@@ -78,7 +77,7 @@ def _kill_workers(dataset: Dataset, run: Run, n: int, rng: random.Random, *, in_
     kills = Kills()
     while kills.n < n:
         if len(read_history(run.folder)) > _EPOCHS - 60:  # before it comes to its end
-            stop_run(run.run_id, DISCARD)
+            _discard(run)
             run = start_run(dataset, make_config(dataset, "custom_cnn", _SETTINGS))
         before = len(read_history(run.folder))
         _wait_for_more(run, before)
@@ -122,6 +121,13 @@ def _wait_for_more(run: Run, than: int) -> None:
     _wait(lambda: len(read_history(run.folder)) > than, run)
 
 
+def _discard(run: Run) -> None:
+    stop_run(run.run_id, DISCARD)
+    end = time.time() + _PATIENCE
+    while run.folder.exists() and time.time() < end:
+        time.sleep(0.01)
+
+
 def _wait(is_true: Callable[[], bool], run: Run) -> None:
     end = time.time() + _PATIENCE
     while not is_true():
@@ -144,5 +150,5 @@ def _kill_servers(dataset: Dataset, n: int, rng: random.Random) -> str:
         _wait_for_more(run, before)
         status = read_run(run.run_id).status
         disturbed += status.state != "running" or status.pid != pid
-    stop_run(run.run_id, DISCARD)
+    _discard(run)
     return f"`kill -9` of the server while a training runs: {n} times, {disturbed} trainings disturbed."

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -126,9 +127,7 @@ def _to_png(pixels: np.ndarray) -> bytes:
 def _write_thumbnail(image: Image.Image, path: Path) -> None:
     """Write a small JPEG of a picture, which is changed by it."""
     image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=90)
-    path.write_bytes(buffer.getvalue())
+    path.write_bytes(imagecodecs.jpeg8_encode(np.asarray(image), level=90))  # unlike Pillow's, beside other threads
 
 
 def _hash_pixels(scan: Scan) -> str:
