@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from core.errors import StudioError
 from core.files import write_json, write_text
-from core.launching import host_name, machine_start, own_start
+from core.launching import count_memory_kills, host_name, machine_start, own_start
 from core.status import Status, stored_status
 
 Report = Callable[[str, int, int], None]  # what is done, how much of it, of how much
@@ -129,7 +129,7 @@ def hold(folder: Path, timeout: float = 5.0) -> Iterator[Job]:
         raise StudioError(f"{folder.name} is already run by another process. Wait for its end or stop it.") from None
     try:
         job = Job(folder)
-        job.update(pid=os.getpid(), pid_started=own_start(), host=host_name())
+        job.update(pid=os.getpid(), pid_started=own_start(), host=host_name(), memory_kills=count_memory_kills())
         yield job
     finally:
         lock.release()
@@ -215,6 +215,13 @@ def _explain_end(folder: Path, status: Status) -> tuple[str, str]:
         return "disk", "The disk is full, so the work could not go on. Free some space, then resume: nothing is lost."
     if machine_start() > status.updated > 0:
         return "killed", "The machine, or its container, was restarted. What was done until then is kept: resume it."
+    if status.host == host_name() and status.memory_kills is not None:
+        if (count_memory_kills() or 0) > status.memory_kills:
+            return "memory", (
+                "Memory ran out, and the system ended a process: most likely this one. What was done until then is "
+                "kept: close other programs and resume it, or choose a smaller batch size."
+            )
+        return "killed", "The process ended without a word: it was killed. What was done until then is kept: resume it."
     return "killed", (
         "The process ended without a word: it was killed, by hand or by the system for want of memory. What was done "
         "until then is kept: resume it, and if it happens again choose a smaller batch size."

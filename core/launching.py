@@ -66,6 +66,18 @@ def machine_start() -> float:
         return 0.0
 
 
+def count_memory_kills() -> int | None:
+    """How many processes the system has ended for want of memory since this machine started; None if it does not say.
+
+    Source: `oom_kill` of Linux's /proc/vmstat, which counts those of containers and control groups too.
+    """
+    try:
+        counters = Path("/proc/vmstat").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in counters.splitlines() if line.startswith("oom_kill ")), None)
+
+
 def host_name() -> str:
     """Name of this machine."""
     return socket.gethostname()

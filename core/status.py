@@ -19,6 +19,7 @@ class Status:
     Attributes:
         kind: of a failure, see `core.failures`.
         seconds_before: time that earlier processes of the same job took.
+        memory_kills: processes that the system had ended for want of memory when this one began.
     """
 
     state: str = "queued"
@@ -33,6 +34,7 @@ class Status:
     error: str | None = None
     kind: str | None = None
     seconds_before: float = 0.0
+    memory_kills: int | None = None
     progress: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -86,7 +86,7 @@ def _render_continue(run: Run, n_learned: int) -> None:
 
 def _render_again(run: Run) -> None:
     smaller = run.config.batch_size // 2
-    if run.state == "failed" and run.status.kind == MEMORY and smaller:
+    if run.state in ("failed", "interrupted") and run.status.kind == MEMORY and smaller:
         label = f"Try with a batch size of {smaller}"
         if st.button(label, key="smaller_batch", type="primary", icon=":material/memory:"):
             forms.take_over_settings(run.asked_config.model_copy(update={"batch_size": smaller}))

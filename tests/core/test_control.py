@@ -219,6 +219,16 @@ def test_after_a_restart_of_the_machine_it_is_said_so(make_run: MakeRun, monkeyp
     assert "restarted" in (read_run(run.run_id).status.error or "")
 
 
+@pytest.mark.parametrize(("before", "now", "kind"), [(3, 4, "memory"), (3, 3, "killed"), (None, 4, "killed")])
+def test_a_process_that_the_system_ended_for_want_of_memory_is_told_from_one_that_was_killed(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, before: int | None, now: int, kind: str
+) -> None:
+    run = make_run("running", host=host_name(), memory_kills=before)
+    monkeypatch.setattr(jobs, "count_memory_kills", lambda: now)
+    assert read_run(run.run_id).status.kind == kind
+    assert ("batch size" in (read_run(run.run_id).status.error or "")) == (kind == "memory" or before is None)
+
+
 def test_fields_of_a_status_that_mean_nothing_take_no_list_down(make_run: MakeRun) -> None:
     run = make_run("finished")
     stored = read_json(run.folder / "status.json") or {}

@@ -47,6 +47,8 @@ def offered(run: Run) -> set[str]:
         ("paused", None, 0, {"resume_run"}, {"finish_run"}),
         ("failed", "disk", 1, {"resume_run", "finish_run"}, {"smaller_batch"}),
         ("failed", "memory", 0, {"resume_run", "smaller_batch"}, {"finish_run"}),
+        ("interrupted", "memory", 1, {"resume_run", "smaller_batch", "finish_run"}, set()),
+        ("interrupted", "killed", 1, {"resume_run", "finish_run"}, {"smaller_batch"}),
         ("failed", "loss", 1, {"train_again"}, {"resume_run", "finish_run"}),
         ("finished", None, 3, {"continue_run", "repeat_run"}, {"resume_run", "finish_run"}),
         ("stopped", None, 1, {"resume_run"}, {"continue_run"}),
