@@ -12,16 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from core import jobs
 from core.config import make_config
-from core.control import resume_run
+from core.control import delete_run, resume_run
 from core.datasets import Dataset
 from core.errors import StorageError
 from core.failures import DISK
 from core.history import read_history
 from core.importing import create_import, run_import
+from core.queue import enqueue, list_waiting, move
 from core.run_making import create_run
+from core.run_notes import write_run_notes
 from core.runs import list_runs, read_log, read_run
+from core.settings import read_settings
 from tests.ml.test_resuming import SMALL, assert_same, begin, undisturbed, wait_for_end, wait_for_epoch
+from tests.pages.test_pages import open_page, words
 
 pytestmark = pytest.mark.training
 
@@ -74,3 +79,28 @@ def test_nothing_starts_or_is_imported_on_a_full_disk(small_disk: Path) -> None:
     (small_disk / "ballast").unlink()
     run = create_run(dataset, make_config(dataset, "custom_cnn", {}))
     assert read_run(run.run_id).state == "queued"
+
+
+def test_the_history_works_on_a_full_disk_and_loses_no_note(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.control.launch", lambda *_: None)
+    dataset = run_import(create_import(name="Tiny", images_per_class=8))
+    config = make_config(dataset, "custom_cnn", {})
+    first, second, ended = (create_run(dataset, config, name) for name in ("One", "Two", "Three"))
+    with jobs.hold(ended.folder) as job:
+        job.end("stopped")
+    for run in (first, second):
+        enqueue(run.folder)
+    write_run_notes(first, note="Keep me")
+    fill(small_disk, 0)
+    with pytest.raises(StorageError, match="disk is full"):
+        write_run_notes(first, name="Another", star=True)
+    with pytest.raises(StorageError, match="disk is full"):
+        move(second.folder, -1)
+    assert [path.name for path in list_waiting(read_settings().models)] == [first.run_id, second.run_id]
+    assert (read_run(first.run_id).name, read_run(first.run_id).note) == ("One", "Keep me")
+    app = open_page("pages/2_Train.py", "history")
+    app.button(key=f"later_{first.run_id}").click().run()
+    assert not app.exception
+    assert "disk is full" in words(app)
+    delete_run(ended.run_id)
+    assert {run.run_id for run in list_runs()} == {first.run_id, second.run_id}
