@@ -60,7 +60,7 @@ _ENTRIES = (
         input_size=150,
         parameters=4.8,
         speed=1.5,
-        defaults={"epochs": 25, "dropout": 0.5},
+        defaults={"epochs": 40, "dropout": 0.5},
     ),
     Architecture(
         key="compact_cnn",
