@@ -19,7 +19,7 @@ CHECKS = (
     ("ruff", "check", "."),
     ("mypy",),
 )
-PYTEST = (sys.executable, "-m", "pytest")
+PYTEST = (sys.executable, "-m", "pytest", "--durations=12")  # all have to pass in twenty minutes
 TRAININGS = ("tests/ml",)
 OTHERS = ("tests", "--ignore=tests/ml")
 
