@@ -6,7 +6,6 @@ The result is derived from an immutable data set, so it is made once and kept be
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import asdict, astuple
 from pathlib import Path
 
@@ -80,7 +79,7 @@ def run_audit(dataset: Dataset, on_progress: jobs.Report | None = None) -> Audit
         if stored is not None:
             return stored
         (folder / "stop").unlink(missing_ok=True)  # of an earlier one
-        job.update(state="running", started_at=time.time(), message="Starting", error=None, progress={})
+        job.begin("Starting")
         stopped = AuditStopped("The audit was cancelled. Start it again when you want it.")
         try:
             with jobs.failing_in_words(job), storage_errors():

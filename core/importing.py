@@ -96,7 +96,7 @@ def run_import(folder: Path, on_progress: jobs.Report | None = None) -> Dataset:
     """
     request = read_json(folder / "request.json") or {}
     with jobs.hold(folder) as job:
-        job.update(state="running", started_at=time.time(), message="Looking through the files")
+        job.begin("Looking through the files")
         report = jobs.make_reporter(job, ImportStopped("It was cancelled; nothing of it was kept."), on_progress)
         with jobs.failing_in_words(job):
             try:

@@ -52,6 +52,12 @@ class Job:
         self._status = replace(self._status, updated=time.time(), **changes)
         write_json(self.folder / "status.json", asdict(self._status), durable=durable)
 
+    def begin(self, message: str) -> float:
+        """Say that the work begins, which may have waited for its turn for long; returns when that is."""
+        now, kills = time.time(), count_memory_kills()
+        self.update(state="running", started_at=now, message=message, error=None, progress={}, memory_kills=kills)
+        return now
+
     def report(self, message: str, **progress: Any) -> None:
         """Say how far the work is. Cheap: no fsync. Who can say so does not hang, so a wish to stop counts as heard."""
         if self.stop_requested():
@@ -129,7 +135,7 @@ def hold(folder: Path, timeout: float = 5.0) -> Iterator[Job]:
         raise StudioError(f"{folder.name} is already run by another process. Wait for its end or stop it.") from None
     try:
         job = Job(folder)
-        job.update(pid=os.getpid(), pid_started=own_start(), host=host_name(), memory_kills=count_memory_kills())
+        job.update(pid=os.getpid(), pid_started=own_start(), host=host_name())
         yield job
     finally:
         lock.release()
@@ -218,8 +224,8 @@ def _explain_end(folder: Path, status: Status) -> tuple[str, str]:
     if status.host == host_name() and status.memory_kills is not None:
         if (count_memory_kills() or 0) > status.memory_kills:
             return "memory", (
-                "Memory ran out, and the system ended a process: most likely this one. What was done until then is "
-                "kept: close other programs and resume it, or choose a smaller batch size."
+                "Memory ran out on this machine meanwhile, and the system ended a process: most likely this one. What "
+                "was done until then is kept: close other programs and resume it, or choose a smaller batch size."
             )
         return "killed", "The process ended without a word: it was killed. What was done until then is kept: resume it."
     return "killed", (

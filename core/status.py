@@ -19,7 +19,7 @@ class Status:
     Attributes:
         kind: of a failure, see `core.failures`.
         seconds_before: time that earlier processes of the same job took.
-        memory_kills: processes that the system had ended for want of memory when this one began.
+        memory_kills: processes that the system had ended for want of memory when the work began.
     """
 
     state: str = "queued"

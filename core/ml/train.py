@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -50,8 +49,7 @@ def main(folder: Path) -> int:
         if not is_mine:
             state = _cancel(folder, job)
         else:
-            started = time.time()
-            job.update(state="running", started_at=started, message="Starting")
+            started = job.begin("Starting")
             note_event(folder, "started")
             try:
                 state = _train(folder, job, started)

@@ -27,7 +27,7 @@ def main(folder: Path) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with jobs.hold(folder) as job:
-        job.update(state="running", started_at=time.time(), message="Measuring this machine")
+        job.begin("Measuring this machine")
         with jobs.failing_in_words(job), storage_errors():
             request = read_json(folder / "request.json") or {}
             with nullcontext(True) if request.get("has_slot") else take_free_slot(read_settings().models) as is_alone:
