@@ -17,10 +17,12 @@ from core.config import make_config
 from core.control import delete_run, resume_run
 from core.datasets import Dataset
 from core.errors import StorageError
+from core.exporting import write_zip
 from core.failures import DISK
 from core.history import read_history
 from core.importing import create_import, run_import
 from core.queue import enqueue, list_waiting, move
+from core.run_archives import write_run
 from core.run_making import create_run
 from core.run_notes import write_run_notes
 from core.runs import list_runs, read_log, read_run
@@ -98,6 +100,11 @@ def test_the_history_works_on_a_full_disk_and_loses_no_note(small_disk: Path, mo
         move(second.folder, -1)
     assert [path.name for path in list_waiting(read_settings().models)] == [first.run_id, second.run_id]
     assert (read_run(first.run_id).name, read_run(first.run_id).note) == ("One", "Keep me")
+    with pytest.raises(StorageError):
+        write_zip(dataset, small_disk / "scans.zip")
+    with pytest.raises(StorageError):
+        write_run(read_run(ended.run_id), small_disk / "run.zip")
+    assert not [*small_disk.glob("*.zip"), *small_disk.glob(".tmp-*")], "nothing half written"
     app = open_page("pages/2_Train.py", "history")
     app.button(key=f"later_{first.run_id}").click().run()
     assert not app.exception
