@@ -76,6 +76,7 @@ def test_scans_are_marked_saved_and_downloaded(
     page = open_tab("/Dataset?view=explore")
     boxes = page.locator("[data-testid=stCheckbox] label")
     expect(boxes.nth(1)).to_be_visible()
+    settle(page)  # until then boxes come in any order
     boxes.nth(0).click()
     settle(page)
     click(page, "gallery_leaking_exclude")

@@ -214,7 +214,7 @@ def test_a_run_is_paused_resumed_continued_and_discarded(tiny_dataset: Any) -> N
     assert [run["run_id"] for run in core("queue")] == [second, third]
     assert [run["run_id"] for run in core("queue", third)] == [third, second]
     assert core("stop", third)["state"] == "queued"
-    assert core("stop", first, "--pause")["state"] == "stopping"
+    assert core("stop", first, "--pause")["state"] in ("stopping", "paused")  # a small network stops within a moment
     by_id = lambda: {run["run_id"]: run for run in core("runs")}  # noqa: E731
     wait_for(lambda: by_id()[first]["state"] == "paused", seconds=120)
     wait_for(lambda: by_id()[second]["state"] == "finished", seconds=120)
