@@ -96,7 +96,14 @@ def choose_section(sections: dict[str, tuple[str, str]]) -> str:
         key=f"sections_{'_'.join(slugs)}_{st.session_state.get('_view_menu', 0)}",
         styles={
             "container": {"padding": "0.2rem", "background-color": "transparent", "max-width": "100%"},
-            "nav-link": {"font-family": "var(--font)", "font-size": "0.9rem", "padding": "0.4rem 0.2rem"},
+            # vw is a part of the menu's own width: on a phone a label stays beside its icon, on one line.
+            "icon": {"font-size": "clamp(0.7rem, 3vw, 1rem)", "margin-right": "clamp(0.2rem, 1vw, 0.5rem)"},
+            "nav-link": {
+                "font-family": "var(--font)",
+                "font-size": "clamp(0.75rem, 3.3vw, 0.9rem)",
+                "padding": "0.4rem 0.1rem",
+                "white-space": "nowrap",
+            },
             "nav-link-selected": {"font-weight": "600"},
         },
     )
@@ -202,5 +209,6 @@ def _dataset_title(dataset: Dataset) -> str:
 
 def _run_title(run: Run) -> str:
     score = run.score("validation")
-    shown = f" · validation {score:.1%}" if score is not None else f" · {run.state}"
-    return f"{run.name}{shown} · {run.run_id[-11:]}"
+    state = "under way" if run.status.is_alive else run.state  # the list is drawn less often than the state changes
+    shown = f"validation {score:.1%}" if score is not None else state
+    return f"{run.name} · {shown} · {run.run_id[-11:]}"
