@@ -183,7 +183,8 @@ def _queue_again(run: Run, *, more: int = 0, finish: bool = False) -> Run:
         spent = max(ended - run.status.started_at, 0.0) if run.status.started_at else 0.0
         job.update(
             state="queued", queued_at=time.time(), started_at=None, ended_at=None, pid=None, pid_started=None,
-            message="", error=None, kind=None, progress={}, seconds_before=run.status.seconds_before + spent,
+            memory_kills=None, message="", error=None, kind=None, progress={},
+            seconds_before=run.status.seconds_before + spent,
         )  # fmt: skip
     if run.state == "interrupted":
         note_event(run.folder, "interrupted", run.status.error or "")

@@ -147,8 +147,17 @@ def write_queued(folder: Path) -> None:
     write_json(folder / "status.json", asdict(Status(queued_at=now, updated=now)))
 
 
-def read_status(folder: Path) -> Status:
-    """Status as it really is: what the file says, checked against the lock."""
+def start_again(kind: str) -> str:
+    """What to do about work that left nothing behind when its process ended."""
+    return "Nothing of it was kept: start it again."
+
+
+def read_status(folder: Path, advise: Callable[[str], str] = start_again) -> Status:
+    """Status as it really is: what the file says, checked against the lock.
+
+    Args:
+        advise: what to do where the process has gone without a word, by the kind of its end.
+    """
     status = stored_status(folder)
     if status is None:
         return _without_status(folder)
@@ -159,7 +168,7 @@ def read_status(folder: Path) -> Status:
     if not again.is_alive or is_starting:
         return again
     kind, line = _explain_end(folder, again)
-    return replace(again, state="interrupted", error=again.error or line, kind=again.kind or kind)
+    return replace(again, state="interrupted", error=again.error or f"{line} {advise(kind)}", kind=again.kind or kind)
 
 
 def is_locked(folder: Path) -> bool:
@@ -218,17 +227,14 @@ def _without_status(folder: Path) -> Status:
 def _explain_end(folder: Path, status: Status) -> tuple[str, str]:
     """Kind and line for a process that has left no word."""
     if shutil.disk_usage(folder).free < _NO_ROOM:
-        return "disk", "The disk is full, so the work could not go on. Free some space, then resume: nothing is lost."
+        return "disk", "The disk is full, so the work could not go on. Free some space."
     if machine_start() > status.updated > 0:
-        return "killed", "The machine, or its container, was restarted. What was done until then is kept: resume it."
-    if status.host == host_name() and status.memory_kills is not None:
-        if (count_memory_kills() or 0) > status.memory_kills:
-            return "memory", (
-                "Memory ran out on this machine meanwhile, and the system ended a process: most likely this one. What "
-                "was done until then is kept: close other programs and resume it, or choose a smaller batch size."
-            )
-        return "killed", "The process ended without a word: it was killed. What was done until then is kept: resume it."
-    return "killed", (
-        "The process ended without a word: it was killed, by hand or by the system for want of memory. What was done "
-        "until then is kept: resume it, and if it happens again choose a smaller batch size."
-    )
+        return "killed", "The machine, or its container, was restarted."
+    if status.memory_kills is None or status.host != host_name():
+        return "killed", "The process ended without a word: it was killed, by hand or by the system for want of memory."
+    if (count_memory_kills() or 0) > status.memory_kills:
+        return "memory", (
+            "The process ended without a word, and since its work began the system has ended one for want of memory: "
+            "perhaps this one."
+        )
+    return "killed", "The process ended without a word: it was killed."

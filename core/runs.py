@@ -18,6 +18,7 @@ from core.config import BEFORE_THEY_WERE_SETTINGS, RunConfig, parse_config
 from core.curves import best_epoch
 from core.datasets import Dataset, read_dataset
 from core.errors import RunError, SettingsError, StudioError
+from core.failures import KILLED, MEMORY
 from core.files import is_plain_name, read_json
 from core.history import read_history
 from core.settings import read_settings
@@ -205,6 +206,15 @@ def _is_run(folder: Path) -> bool:
     return is_plain_name(folder.name) and folder.name != "pretrained" and (folder / "config.json").is_file()
 
 
+def _advise(kind: str) -> str:
+    """What to do about a run whose process has gone without a word."""
+    smaller = {
+        MEMORY: ", or choose a smaller batch size",
+        KILLED: ", and if it happens again choose a smaller batch size",
+    }
+    return f"What was done until then is kept: resume it{smaller.get(kind, '')}."
+
+
 def _read(folder: Path) -> Run | None:
     stored = read_json(folder / "config.json")
     if stored is None:
@@ -220,7 +230,7 @@ def _read(folder: Path) -> Run | None:
         run_id=folder.name,
         folder=folder,
         config=config,
-        status=jobs.read_status(folder),
+        status=jobs.read_status(folder, _advise),
         name=str(notes.get("name") or folder.name),
         metrics=read_json(folder / "metrics.json") or {},
         repeat_of=stored.get("repeat_of"),

@@ -226,7 +226,22 @@ def test_a_process_that_the_system_ended_for_want_of_memory_is_told_from_one_tha
     run = make_run("running", host=host_name(), memory_kills=before)
     monkeypatch.setattr(jobs, "count_memory_kills", lambda: now)
     assert read_run(run.run_id).status.kind == kind
-    assert ("batch size" in (read_run(run.run_id).status.error or "")) == (kind == "memory" or before is None)
+    error = read_run(run.run_id).status.error or ""
+    assert ("perhaps this one" in error) == (kind == "memory")
+    assert "resume it" in error
+    assert "batch size" in error
+
+
+def test_a_resumed_run_that_waits_knows_nothing_of_the_ends_before(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.control.launch", lambda *_: None)
+    monkeypatch.setattr(jobs, "count_memory_kills", lambda: 9)
+    run = make_run("running", host=host_name(), memory_kills=3)
+    assert run.status.kind == "memory"
+    with jobs.hold(resume_run(run.run_id).folder):
+        pass
+    assert read_run(run.run_id).status.kind == "killed"
 
 
 def test_fields_of_a_status_that_mean_nothing_take_no_list_down(make_run: MakeRun) -> None:

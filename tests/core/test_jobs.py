@@ -78,7 +78,9 @@ def test_a_killed_worker_reads_as_interrupted_even_as_a_zombie(folder: Path) -> 
     os.kill(process.pid, signal.SIGKILL)
     wait_for(lambda: state(folder) == "interrupted", seconds=10)
     os.kill(process.pid, 0)  # the zombie still answers: nobody has waited for it yet
-    assert "killed" in (jobs.read_status(folder).error or "")
+    error = jobs.read_status(folder).error or ""
+    assert "killed" in error
+    assert error.endswith("start it again."), "there is no run here that could be resumed"
     process.wait()
 
 
