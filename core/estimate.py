@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -10,12 +11,12 @@ import numpy as np
 from core.config import RunConfig, input_size
 from core.datasets import Dataset, read_manifest
 from core.errors import WeightsError
-from core.features import backbone_key, count_missing, views_that_fit, wanted_views
+from core.features import Features, Missing, backbone_key, count_missing, views_that_fit, views_to_compute, wanted_views
 from core.phases import Phase, frozen_layers, plan_phases
 from core.pixels import pixels_folder
 from core.scans import fit_scan, load_scan
 from core.settings import read_settings
-from core.trials import Trial
+from core.trials import Trial, read_trial
 
 _SAMPLE = 8  # pictures whose decoding is timed
 _CLOSING_SECONDS = 3.0  # to build the kept model and to load what scores it, besides its export
@@ -57,15 +58,14 @@ def estimate_run(dataset: Dataset, config: RunConfig, trial: Trial) -> Estimate:
         steps["Decode the scans"] = dataset.n_images * _seconds_to_decode(dataset, size) / read_settings().n_threads
     n_views = _cached_views(dataset, config, trial)
     if n_views is not None and trial.features_per_second:
-        missing = _count_missing(dataset, config, n_views)
-        steps["Compute features"] = missing / (trial.features_per_second * _FEATURES_SHARE)
+        steps["Compute features"] = _features_seconds(_count_missing(dataset, config, n_views), trial)
     for phase in plan_phases(config):
-        steps[phase.name.capitalize()] = phase_seconds(dataset, config, phase, trial)
-    steps["Save and score"] = closing_seconds(dataset, trial)
+        steps[phase.name.capitalize()] = _phase_seconds(dataset, config, phase, trial)
+    steps["Save and score"] = _closing_seconds(dataset, trial)
     return Estimate(steps, trial.memory_mb, _explain_room(config, trial, n_views))
 
 
-def phase_seconds(dataset: Dataset, config: RunConfig, phase: Phase, trial: Trial) -> float:
+def _phase_seconds(dataset: Dataset, config: RunConfig, phase: Phase, trial: Trial) -> float:
     """Time of a phase, validation included."""
     n_train, n_validation = dataset.n_in("train"), dataset.n_in("validation")
     epoch = n_train / trial.train_per_second[phase.name] + n_validation / trial.validate_per_second[phase.name]
@@ -74,7 +74,33 @@ def phase_seconds(dataset: Dataset, config: RunConfig, phase: Phase, trial: Tria
     return trial.trace_seconds[phase.name] + phase.n_epochs * _OVERHEAD * epoch
 
 
-def closing_seconds(dataset: Dataset, trial: Trial) -> float:
+def seconds_beside(
+    dataset: Dataset, config: RunConfig, phases: tuple[Phase, ...], features: Features | None
+) -> float | None:
+    """Time that is left of a run besides that of the epochs of its present phase.
+
+    Args:
+        phases: the present one and those behind it.
+        features: of the run; their missing views are computed between epochs.
+
+    Returns:
+        None without a dry run.
+    """
+    trial = read_trial(config)
+    if trial is None:
+        return None
+    n_missing = max(map(features.count_missing_views, phases)) if features else 0
+    later = sum(_phase_seconds(dataset, config, phase, trial) for phase in phases[1:])
+    return _features_seconds(Missing(0, n_missing), trial) + later + _closing_seconds(dataset, trial)
+
+
+def _features_seconds(missing: Missing, trial: Trial) -> float:
+    """Time to compute the features that are missing."""
+    whole, views = trial.features_per_second or math.inf, trial.views_per_second or math.inf
+    return (missing.whole / whole + missing.views / views) / _FEATURES_SHARE
+
+
+def _closing_seconds(dataset: Dataset, trial: Trial) -> float:
     """Time from the last epoch to the scores."""
     n_scored = dataset.n_in("validation") + dataset.n_in("test")
     return _CLOSING_SECONDS + trial.export_seconds + n_scored / (trial.features_per_second or _PREDICT_PER_SECOND)
@@ -96,11 +122,12 @@ def _explain_room(config: RunConfig, trial: Trial, n_views: int | None) -> str:
     return f"{room} for more than {n_views} of {wanted_views(config)} augmented views."
 
 
-def _count_missing(dataset: Dataset, config: RunConfig, n_views: int) -> int:
+def _count_missing(dataset: Dataset, config: RunConfig, n_views: int) -> Missing:
     try:
         return count_missing(backbone_key(config, frozen_layers(config)), dataset, config, n_views)
     except WeightsError:  # they are downloaded at the start, so nothing can be there yet
-        return dataset.n_in("train") * (1 + n_views) + dataset.n_in("validation")
+        n_views = views_to_compute(config, n_views)
+        return Missing(dataset.n_in("train") + dataset.n_in("validation"), dataset.n_in("train") * n_views)
 
 
 def _seconds_to_decode(dataset: Dataset, size: int) -> float:

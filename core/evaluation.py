@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.auditing import ensure_audit
-from core.datasets import Dataset, Picture, read_dataset, read_manifest
+from core.datasets import Dataset, read_dataset, read_manifest
 from core.errors import DatasetError, RunError, SettingsError, StudioError
 from core.files import write_text
 from core.layouts import SPLITS
@@ -24,7 +24,8 @@ from core.metrics import (
     compute_report,
     compute_wilson_interval,
 )
-from core.prediction import load_classifier, predict_files
+from core.pixels import Pixels
+from core.prediction import load_classifier, predict_files, predict_pixels
 from core.runs import Run, dataset_of, read_scored_run, run_class_names
 
 SCORED = ("validation", "test")
@@ -48,16 +49,21 @@ class Predictions:
 
 
 def write_predictions(
-    run: Run, dataset: Dataset, on_progress: Callable[[int, int], None] | None = None
+    run: Run, dataset: Dataset, pixels: Pixels, on_progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Predictions]:
     """Predict every picture of validation and test with the run's ONNX model; writes predictions.csv.
+
+    Args:
+        pixels: of the data set, at the size of the run's network.
 
     Returns:
         The predictions per split.
     """
-    pictures = [picture for picture in read_manifest(dataset) if picture.split in SCORED]
+    everything = read_manifest(dataset)
+    indices = np.array([at for at, picture in enumerate(everything) if picture.split in SCORED], int)
+    pictures = [everything[at] for at in indices]
     class_names = run_class_names(run)
-    y_prob = _predict(run, dataset, pictures, on_progress)
+    y_prob = predict_pixels(load_classifier(run), pixels, indices, on_progress)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["file", "split", "true", "predicted", *[f"p_{name}" for name in class_names]])
@@ -134,7 +140,7 @@ def predict_split(run: Run, dataset: Dataset, split: str) -> Predictions:
             f"It knows {', '.join(class_names)}. Choose a data set with the same class names."
         )
     pictures = [picture for picture in read_manifest(dataset) if picture.split == split]
-    y_prob = _predict(run, dataset, pictures, None)
+    y_prob = predict_files(load_classifier(run), [dataset.folder / picture.stored for picture in pictures])
     y_true = np.array([class_names.index(picture.label) for picture in pictures], dtype=int)
     return Predictions([picture.file for picture in pictures], y_true, y_prob.argmax(axis=1), y_prob, class_names)
 
@@ -181,10 +187,3 @@ def _find_leaked(run: Run, dataset_id: str, split: str) -> set[str] | None:
         leaks = find_foreign_leaks(dataset, split, trained_on)
     pictures = read_manifest(dataset)
     return {pictures[at].file for at in leaks}
-
-
-def _predict(
-    run: Run, dataset: Dataset, pictures: list[Picture], on_progress: Callable[[int, int], None] | None
-) -> np.ndarray:
-    paths = [dataset.folder / picture.stored for picture in pictures]
-    return predict_files(load_classifier(run), paths, on_progress)

@@ -1,68 +1,110 @@
 """Outputs of a frozen backbone: computed once per picture and augmented view, shared by all runs. No TensorFlow.
 
-ONNX Runtime is more than twice as fast as TensorFlow on a CPU, and it is loaded in a fraction of a second.
+What the first epoch needs is computed before it, each augmented view before the first epoch that learns from it: a
+training shows its curves early, and never computes a view that none of its epochs sees.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from core import cache
-from core.augmentation import VIEW_SETTINGS, Changes, apply_changes, draw_changes
 from core.catalog import find_architecture
 from core.config import RunConfig
-from core.datasets import Dataset, read_manifest
+from core.datasets import Dataset
+from core.errors import StorageError
 from core.jobs import Report
+from core.passes import Pass, compute_passes, list_passes, open_backbone
+from core.phases import Phase, plan_phases
 from core.pixels import Pixels
-from core.prediction import open_session
 from core.run_making import lent_model
 from core.settings import read_settings
 from core.weights import require_imagenet_weights
 
 logger = logging.getLogger(__name__)
 ONNX = "backbone.onnx"
-_BATCH = 32
-_FORMAT = 1  # raised when the same inputs would give other features
-_VIEWS = 4  # a stream of random numbers of its own, beside those of `core.ml.batches`
+_VALIDATION = -1  # beside the numbers of views of the training pictures
+_FORMAT = 2  # raised when the same inputs would give other features
 
 
-@dataclass(frozen=True, eq=False)
+class Missing(NamedTuple):
+    """Pictures that have yet to go through the backbone: all of it, and as views only up to the last cut."""
+
+    whole: int
+    views: int
+
+
 class Features:
-    """Outputs of some layers, float16, memory-mapped.
+    """Outputs of the layers that phases learn from.
 
-    Attributes:
-        train: layer -> views of the training pictures, each (n_train, …); the first is the pictures as they are.
-        validation: layer -> (n_validation, …).
+    Args:
+        key: of the backbone, see `backbone_key`.
+        session: the backbone, opened.
+        n_views: augmented views of each training picture.
     """
 
-    train: dict[str, list[np.ndarray]]
-    validation: dict[str, np.ndarray]
+    def __init__(
+        self, key: dict[str, Any], session: Any, dataset: Dataset, pixels: Pixels, config: RunConfig, n_views: int
+    ) -> None:
+        self.n_views = n_views
+        self._key, self._session, self._pixels, self._config = key, session, pixels, config
+        validation, train = list_passes(key, dataset, config, n_views)
+        self._passes: dict[int, Pass] = {_VALIDATION: validation} | dict(enumerate(train))
+        self._opened: dict[int, dict[str, np.ndarray]] = {}
 
-    @property
-    def n_views(self) -> int:
-        """Number of augmented views."""
-        return len(next(iter(self.train.values()))) - 1
+    def view_for(self, layer: str, nth_epoch: int) -> int:
+        """The view that an epoch learns from, 0 being the pictures as they are; they take turns.
 
+        Args:
+            layer: the cut of a phase. There are views of the last phase alone; one before it is over in a few epochs.
+            nth_epoch: of the phase, from 0.
+        """
+        return nth_epoch % (1 + self.n_views) if layer == self._key["layers"][-1] else 0
 
-@dataclass(frozen=True)
-class _Pass:
-    """One way through the pictures of a split, and the entry of the cache that keeps what came out."""
+    def has(self, view: int) -> bool:
+        """Whether a view is there already."""
+        if view not in self._opened:
+            opened = self._passes[view].open()
+            if opened is not None:
+                self._opened[view] = opened
+        return view in self._opened
 
-    indices: np.ndarray
-    seed: tuple[int, ...] | None  # of its changes; None for the pictures as they are
-    depends_on: dict[str, Any]
+    def prepare(self, view: int, report: Report) -> None:
+        """Compute what is missing of a view, and of validation.
 
-    def find(self) -> Path | None:
-        return cache.find_entry(cache.FEATURES, self.depends_on)
+        Raises:
+            StudioError: the disk is full, or somebody asked for the end.
+        """
+        missing = [self._passes[which] for which in (_VALIDATION, view) if not self.has(which)]
+        if missing:
+            n_missing = sum(len(way.indices) for way in missing)
+            logger.info("Backbone features of %d pictures to compute", n_missing)
+            needed = [cache.find_entry(cache.BACKBONES, self._key), *(way.find() for way in self._passes.values())]
+            room = bytes_each(self._session) * n_missing
+            cache.make_room(room, keep=[folder for folder in needed if folder is not None])
+            compute_passes(self._session, self._pixels, self._config, missing, report)
+        if not (self.has(_VALIDATION) and self.has(view)):
+            raise StorageError(
+                "Features that this run needs were removed to make room for another run. Resume it when that has "
+                "ended, or raise STUDIO_MAX_CACHE_MB."
+            )
+
+    def train(self, layer: str, view: int) -> np.ndarray:
+        """A view of the training pictures that was prepared, float16 (n_train, …), memory-mapped."""
+        return self._opened[view][layer]
+
+    def validation(self, layer: str) -> np.ndarray:
+        """The validation pictures, float16 (n_validation, …), memory-mapped."""
+        return self._opened[_VALIDATION][layer]
+
+    def count_missing_views(self, phase: Phase) -> int:
+        """Pictures of augmented views that have yet to be computed for a phase."""
+        views = {self.view_for(phase.cut or "", epoch) for epoch in range(phase.n_epochs)}
+        return sum(len(self._passes[view].indices) for view in views if view and not self.has(view))
 
 
 def backbone_key(config: RunConfig, layers: tuple[str, ...], weights: str | None = None) -> dict[str, Any]:
@@ -99,7 +141,7 @@ def hash_starting_weights(config: RunConfig) -> str | None:
 def find_features(
     key: dict[str, Any], dataset: Dataset, pixels: Pixels, config: RunConfig, report: Report
 ) -> Features | None:
-    """Read features, and compute what is missing of them.
+    """Read features, and compute what is missing of those that the first epoch needs.
 
     Args:
         key: of the backbone, see `backbone_key`.
@@ -113,33 +155,32 @@ def find_features(
     backbone = cache.find_entry(cache.BACKBONES, key)
     if backbone is None:
         return None
-    session = open_session(backbone / ONNX)
-    bytes_each = sum(2 * int(np.prod(output.shape[1:])) for output in session.get_outputs())
-    n_views = views_that_fit(config, len(pixels.splits["train"]), len(pixels.splits["validation"]), bytes_each)
+    session = open_backbone(backbone / ONNX)
+    n_train, n_validation = len(pixels.splits["train"]), len(pixels.splits["validation"])
+    n_views = views_that_fit(config, n_train, n_validation, bytes_each(session))
     if n_views is None:
         return None
-    validation, *train = _list_passes(key, dataset, config, n_views)
-    missing = [way for way in (validation, *train) if way.find() is None]
-    n_missing = sum(len(way.indices) for way in missing)
-    known = [folder for way in (validation, *train) if (folder := way.find()) is not None]
-    cache.make_room(bytes_each * n_missing, keep=[backbone, *known])
-    logger.info("Backbone features: %d views of each training picture, %d to compute", 1 + n_views, n_missing)
-    done = 0
-    for way in missing:
-        with cache.new_entry(cache.FEATURES, way.depends_on) as folder:
-            for n_batch in _compute(session, pixels, config, way, folder):
-                done += n_batch
-                os.utime(folder)  # nobody may take it for the remains of a killed process
-                report("Computing backbone features", done, n_missing)
-    return Features(
-        {layer: [_open(way, layer) for way in train] for layer in key["layers"]},
-        {layer: _open(validation, layer) for layer in key["layers"]},
+    features = Features(key, session, dataset, pixels, config, n_views)
+    features.prepare(0, report)
+    return features
+
+
+def count_missing(key: dict[str, Any], dataset: Dataset, config: RunConfig, n_views: int) -> Missing:
+    """Pictures and views whose features have yet to be computed in a run.
+
+    Args:
+        n_views: that the cache can hold.
+    """
+    validation, (plain, *views) = list_passes(key, dataset, config, views_to_compute(config, n_views))
+    whole, partly = (
+        sum(len(way.indices) for way in passes if way.find() is None) for passes in ([validation, plain], views)
     )
+    return Missing(whole, partly)
 
 
-def count_missing(key: dict[str, Any], dataset: Dataset, config: RunConfig, n_views: int) -> int:
-    """Pictures and views whose features have yet to be computed."""
-    return sum(len(way.indices) for way in _list_passes(key, dataset, config, n_views) if way.find() is None)
+def views_to_compute(config: RunConfig, n_views: int) -> int:
+    """How many of so many augmented views a run comes to: each epoch of its last phase learns from one."""
+    return min(n_views, plan_phases(config)[-1].n_epochs - 1)
 
 
 def wanted_views(config: RunConfig) -> int:
@@ -160,64 +201,6 @@ def views_that_fit(config: RunConfig, n_train: int, n_validation: int, bytes_eac
     return n_views if n_views >= min(wanted, 1) else None
 
 
-def _list_passes(key: dict[str, Any], dataset: Dataset, config: RunConfig, n_views: int) -> list[_Pass]:
-    """Validation, the training pictures as they are, and their augmented views."""
-    pictures = read_manifest(dataset)
-    augmentation = {name: getattr(config, name) for name in VIEW_SETTINGS}
-
-    def list_split(split: str, view: int) -> _Pass:
-        indices = np.array([at for at, picture in enumerate(pictures) if picture.split == split], int)
-        seed = (config.seed, view, _VIEWS) if view else None
-        return _Pass(
-            indices,
-            seed,
-            {
-                "backbone": key,
-                "pictures": cache.hash_texts([pictures[index].pixels for index in indices]),
-                "pillow": version("pillow"),  # it resizes and augments
-                "view": augmentation | {"seed": seed} if view else None,
-            },
-        )
-
-    return [list_split("validation", 0), *[list_split("train", view) for view in range(1 + n_views)]]
-
-
-def _compute(session: Any, pixels: Pixels, config: RunConfig, way: _Pass, folder: Path) -> Iterator[int]:
-    """Run one pass; gives the number of pictures of each batch when it is done."""
-    changes = draw_changes(config, len(way.indices), pixels.size, way.seed) if way.seed else None
-    outputs = {
-        output.name: np.lib.format.open_memmap(
-            folder / f"{output.name}.npy",
-            mode="w+",
-            dtype=np.float16,
-            shape=(len(way.indices), *output.shape[1:]),
-        )
-        for output in session.get_outputs()
-    }
-    starts = range(0, len(way.indices), _BATCH)
-    with ThreadPoolExecutor(1) as ahead:  # the next batch is made while this one runs
-        batches = [ahead.submit(_batch, pixels, way.indices, changes, 0)] if starts else []
-        for start in starts:
-            batch = batches.pop().result()
-            if start + _BATCH < len(way.indices):
-                batches.append(ahead.submit(_batch, pixels, way.indices, changes, start + _BATCH))
-            for name, values in zip(outputs, session.run(list(outputs), {"pixels": batch}), strict=True):
-                outputs[name][start : start + len(batch)] = values
-            yield len(batch)
-    while outputs:  # closed too: a folder with mapped files in it cannot be renamed everywhere
-        outputs.popitem()[1].flush()
-
-
-def _batch(pixels: Pixels, indices: np.ndarray, changes: Changes | None, start: int) -> np.ndarray:
-    """Input of the backbone, float32 (k, size, size, 3)."""
-    which = slice(start, start + _BATCH)
-    images = pixels.take(indices[which])
-    if changes is not None:
-        images = apply_changes(images, changes.part(which))
-    return np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32)
-
-
-def _open(way: _Pass, layer: str) -> np.ndarray:
-    folder = way.find()
-    assert folder is not None
-    return np.load(folder / f"{layer}.npy", mmap_mode="r")
+def bytes_each(session: Any) -> int:
+    """Of what is kept of a picture."""
+    return sum(2 * int(np.prod(output.shape[1:])) for output in session.get_outputs())

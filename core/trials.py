@@ -25,7 +25,7 @@ from core.settings import read_settings
 
 logger = logging.getLogger(__name__)
 LOG = "trial.log"
-_FORMAT = 4  # raised when a trial measures something else
+_FORMAT = 5  # raised when a trial measures something else
 _PATIENCE = 300.0  # seconds after which a run goes on without a trial
 _SMALL_RUN = 5_000  # training pictures over all epochs below which a measurement takes longer than it can save
 
@@ -44,6 +44,7 @@ class Trial:
         export_seconds: to write a model as ONNX.
         memory_mb: largest memory of the process.
         feature_bytes: of the frozen layers' outputs for one picture; None without such layers.
+        views_per_second: augmented views per second through the backbone, which go no further than the last cut.
     """
 
     number_format: str
@@ -56,6 +57,7 @@ class Trial:
     export_seconds: float
     memory_mb: float
     feature_bytes: int | None = None
+    views_per_second: float | None = None
 
 
 def trial_folder(config: RunConfig) -> Path:
@@ -176,7 +178,8 @@ def _write_formats(architectures: dict[str, dict[str, Any]]) -> None:
 
 
 def _machine_key() -> str:
-    return hash_texts([repr(sorted(describe_machine().items()))])
+    """What was measured otherwise, by an earlier version, does not count."""
+    return hash_texts([repr(sorted(describe_machine().items())), str(_FORMAT)])
 
 
 def _formats_file() -> Path:

@@ -14,9 +14,11 @@ from core.augmentation import Changes, draw_changes
 from core.balance import weigh_classes
 from core.config import RunConfig
 from core.features import Features
+from core.jobs import Report
+from core.phases import Phase
 from core.pixels import Pixels
 
-_ORDER, _AUGMENTATION, _VIEW = 1, 2, 3  # separate streams of random numbers
+_ORDER, _AUGMENTATION = 1, 2  # separate streams of random numbers
 _AHEAD = 2  # batches that are ready before they are asked for
 _Draw = Callable[[np.ndarray, np.ndarray], object]  # (indices of pictures, their positions in train) -> inputs
 
@@ -31,6 +33,10 @@ class PixelBatches:
     def __init__(self, pixels: Pixels, config: RunConfig, channels: int = 3) -> None:
         self._pixels, self._config, self._channels = pixels, config, channels
         self._signature = tf.TensorSpec((None, pixels.size, pixels.size, None), tf.uint8)
+
+    def prepare(self, first_epoch: int, last_epoch: int, report: Report) -> int:
+        """The last epoch: what all of them learn from is there already."""
+        return last_epoch
 
     def training(self, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
         """All batches of a range of epochs (numbers from 1), one after the other."""
@@ -64,26 +70,33 @@ class PixelBatches:
 
 
 class FeatureBatches:
-    """Batches of the cached outputs of a layer; each epoch draws one of the augmented views of every picture."""
+    """Batches of the cached outputs of a phase's cut; its epochs learn from the augmented views in turn."""
 
-    def __init__(self, pixels: Pixels, config: RunConfig, features: Features, layer: str) -> None:
-        self._pixels, self._config = pixels, config
-        self._train, self._validation = features.train[layer], features.validation[layer]
+    def __init__(self, pixels: Pixels, config: RunConfig, features: Features, phase: Phase) -> None:
+        self._pixels, self._config, self._features, self._phase = pixels, config, features, phase
+        self._layer = phase.cut or ""
+
+    def prepare(self, first_epoch: int, last_epoch: int, report: Report) -> int:
+        """Compute what an epoch learns from.
+
+        Returns:
+            The last epoch for which everything is there then.
+
+        Raises:
+            StudioError: the disk is full, or somebody asked for the end.
+        """
+        self._features.prepare(self._view(first_epoch), report)
+        ready = first_epoch
+        while ready < last_epoch and self._features.has(self._view(ready + 1)):
+            ready += 1
+        return ready
 
     def training(self, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
         """All batches of a range of epochs (numbers from 1), one after the other."""
 
         def open_epoch(epoch: int) -> _Draw:
-            views = self._views(epoch)
-
-            def draw(indices: np.ndarray, positions: np.ndarray) -> np.ndarray:
-                drawn = np.empty((len(positions), *self._train[0].shape[1:]), np.float16)
-                for view in np.unique(views[positions]):
-                    which = views[positions] == view
-                    drawn[which] = self._train[view][positions[which]]
-                return drawn
-
-            return draw
+            view = self._features.train(self._layer, self._view(epoch))
+            return lambda indices, positions: view[positions]
 
         batches = _training(self._pixels, self._config, open_epoch, self._signature(), first_epoch, last_epoch)
         return batches.map(_apply(_as_float)).prefetch(_AHEAD)
@@ -91,20 +104,20 @@ class FeatureBatches:
     def validation(self) -> tf.data.Dataset:
         """All batches of validation, as they are."""
         first = {int(index): at for at, index in enumerate(self._pixels.splits["validation"])}
+        outputs = self._features.validation(self._layer)
 
         def gather(indices: np.ndarray) -> np.ndarray:
             start = first[int(indices[0])]
-            return self._validation[start : start + len(indices)]
+            return outputs[start : start + len(indices)]
 
         batches = _validation(self._pixels, self._config, gather, self._signature())
         return batches.map(_apply(_as_float)).prefetch(_AHEAD)
 
-    def _views(self, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng((self._config.seed, epoch, _VIEW))
-        return rng.integers(0, len(self._train), len(self._train[0]))
+    def _view(self, epoch: int) -> int:
+        return self._features.view_for(self._layer, epoch - self._phase.first)
 
     def _signature(self) -> tf.TensorSpec:
-        return tf.TensorSpec((None, *self._train[0].shape[1:]), tf.float16)
+        return tf.TensorSpec((None, *self._features.validation(self._layer).shape[1:]), tf.float16)
 
 
 def change_images(images: tf.Tensor, transforms: tf.Tensor, light: tf.Tensor) -> tf.Tensor:

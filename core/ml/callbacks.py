@@ -123,20 +123,19 @@ class RunRecorder(keras.callbacks.Callback):
         self._keep = keep
         self._batches = -(-n_images // config.batch_size)
         self._phase, self._last_epoch = "", 0
-        self._seconds_after: float | None = None
+        self._seconds_beside: float | None = None
         self._epoch_started = self._trained = self._last_report = 0.0
         self._pace = Pace(self._batches, clock)
         self._epoch, self._learning_rate = 0, math.nan
 
-    def open_phase(self, name: str, last_epoch: int, seconds_after: float | None) -> None:
-        """Say what comes next.
-
-        Args:
-            last_epoch: number of the phase's last epoch.
-            seconds_after: from its end to the end of the run; None if that is not known.
-        """
-        self._phase, self._last_epoch, self._seconds_after = name, last_epoch, seconds_after
+    def open_phase(self, name: str, last_epoch: int) -> None:
+        """Say what comes next, and the number of the phase's last epoch."""
+        self._phase, self._last_epoch, self._seconds_beside = name, last_epoch, None
         self._pace = Pace(self._batches, self._clock)
+
+    def expect(self, seconds_beside: float | None) -> None:
+        """Say how long the run takes beside the epochs of this phase; None if that is not known."""
+        self._seconds_beside = seconds_beside
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock of the epoch."""
@@ -202,8 +201,8 @@ class RunRecorder(keras.callbacks.Callback):
             "batch": batch,
             "batches": self._batches,
             "images_per_second": seen / in_epoch if in_epoch > 0 else None,
-            "seconds_left": None if left is None else left + (self._seconds_after or 0),
-            "only_this_phase": self._seconds_after is None,
+            "seconds_left": None if left is None else left + (self._seconds_beside or 0),
+            "only_this_phase": self._seconds_beside is None,
         }
         progress |= {name: float(logs[name]) for name in ("loss", "accuracy") if name in logs}
         self._job.report(message, **progress)

@@ -46,8 +46,10 @@ def compile_phase(model: keras.Model, config: RunConfig, phase: Phase, n_batches
     model.compile(
         optimizer=build_adam(rate, config.weight_decay),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
-        metrics=["accuracy"],
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
+    # TensorFlow makes the graph of a step twice if variables appear in it; all there are now, it is made once.
+    model.optimizer.build(model.trainable_variables)
 
 
 def open_layers(network: Network, cut: str | None) -> None:

@@ -53,6 +53,8 @@ class _Rewriting:
         before, its_inputs = self._origins.get(id(inputs), (None, inputs))[:2]
         if isinstance(layer, layers.Conv2D) and layer.kernel.shape[2] != inputs.shape[-1] * layer.groups:
             return _Convolution(layer)(inputs)
+        if _is_product(layer):
+            return _Convolution(layer)(inputs)
         if isinstance(layer, layers.BatchNormalization) and not layer.trainable and _is_linear(before):
             return _Convolution(before, norm=layer)(its_inputs)
         if isinstance(layer, layers.MaxPooling2D) and isinstance(before, layers.ReLU):
@@ -93,6 +95,8 @@ class _Convolution(layers.Layer):
             kernel = kernel * ops.reshape(factor, (*kernel.shape[2:],) if self._is_depthwise else (1, -1))
         dtype = self._layer.compute_dtype
         outputs = self._convolve(ops.cast(inputs, dtype), ops.cast(kernel, dtype))
+        dtype = (self._norm or self._layer).compute_dtype
+        outputs = ops.cast(outputs, dtype)
         if bias is not None:
             outputs = ops.add(outputs, ops.cast(bias, dtype))
         return self._layer.activation(outputs) if self._has_activation else outputs
@@ -103,6 +107,9 @@ class _Convolution(layers.Layer):
 
     def _convolve(self, inputs: keras.KerasTensor, kernel: keras.KerasTensor) -> keras.KerasTensor:
         layer = self._layer
+        if _is_product(layer):
+            flat = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), kernel[0, 0])
+            return ops.reshape(flat, (-1, *inputs.shape[1:3], kernel.shape[-1]))
         convolve = ops.depthwise_conv if self._is_depthwise else ops.conv
         return convolve(inputs, kernel, layer.strides, layer.padding, layer.data_format, layer.dilation_rate)
 
@@ -125,6 +132,20 @@ def _has_alike_channels(model: keras.Model) -> bool:
         and all(isinstance(value, (int, float)) for value in (range_layer.scale, range_layer.offset))
         and type(first) is layers.Conv2D
         and first.groups == 1
+    )
+
+
+def _is_product(layer: keras.Layer) -> bool:
+    """Whether a convolution only multiplies by a matrix at each point, in a short format.
+
+    TensorFlow's matrix products gain more from one than its convolutions do.
+    """
+    return (
+        type(layer) is layers.Conv2D
+        and layer.compute_dtype != "float32"
+        and tuple(layer.kernel_size) == tuple(layer.strides) == (1, 1)
+        and layer.groups == 1
+        and layer.data_format == "channels_last"
     )
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -20,6 +21,7 @@ from core.history import read_history
 from core.jobs import Job
 from core.metrics import compute_macro_auc
 from core.ml.provenance import compare_with_source, hash_weights
+from core.pixels import load_pixels
 from core.prediction import load_classifier, measure_milliseconds
 from core.runs import Run
 
@@ -65,10 +67,11 @@ def write_results(
         facts: what the training knows and the files do not say: entries of metrics.json.
     """
 
-    def on_progress(done: int, total: int) -> None:
-        job.report("Scoring validation and test pictures", done=done, total=total)
+    def report(message: str, done: int, total: int) -> None:
+        job.report(message, done=done, total=total)  # also of a run that was stopped: its model is kept and scored
 
-    predictions = write_predictions(run, dataset, on_progress)
+    pixels = load_pixels(dataset, int(model.input_shape[1]), report)
+    predictions = write_predictions(run, dataset, pixels, partial(report, "Scoring validation and test pictures"))
     history = read_history(run.folder)
     first = read_manifest(dataset)[0]
     weights_hash = hash_weights(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,8 +27,8 @@ from core.ml.frozen import export_frozen
 from core.ml.initial import load_initial_weights
 from core.ml.optimisation import compile_phase, open_layers
 from core.ml.quick import quicken
+from core.passes import BATCH, count_runs, open_backbone, run_layers
 from core.phases import Phase, frozen_layers, plan_phases, starts_pretrained
-from core.prediction import open_session
 from core.trials import Trial, read_formats, store_format
 from core.weights import require_imagenet_weights
 
@@ -69,7 +70,7 @@ def measure(config: RunConfig, start_seconds: float, report: Report) -> Trial:
     validate = {phase.name: _measure_validation(networks[chosen], phase, config) for phase in plan_phases(config)}
     memory = _peak_memory()
     report("Measuring the backbone", len(asked), len(asked) + 1)
-    features, export_seconds = _measure_frozen(network, config)
+    features, views, export_seconds = _measure_frozen(network, config)
     cuts = [network.model.get_layer(name).output.shape[1:] for name in frozen_layers(config)]
     return Trial(
         number_format=chosen,
@@ -79,6 +80,7 @@ def measure(config: RunConfig, start_seconds: float, report: Report) -> Trial:
         validate_per_second={name: speed.per_second for name, speed in validate.items()},
         trace_seconds={name: speed.trace_seconds + validate[name].trace_seconds for name, speed in train.items()},
         features_per_second=features,
+        views_per_second=views,
         export_seconds=round(export_seconds, 2),
         memory_mb=round(memory / 2**20),
         feature_bytes=sum(2 * int(np.prod(shape)) for shape in cuts) or None,
@@ -106,8 +108,8 @@ def _prepare(network: Network, phase: Phase, config: RunConfig) -> keras.Model:
     return model
 
 
-def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, float]:
-    """Pictures per second through the frozen backbone by ONNX Runtime, and seconds of its export."""
+def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, float | None, float]:
+    """Pictures and views per second through the frozen backbone by ONNX Runtime, and seconds of its export."""
     layers = frozen_layers(config)
     with TemporaryDirectory() as name:
         path = Path(name) / ONNX
@@ -120,10 +122,20 @@ def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, 
             export_onnx(network.outputs_at(*outputs), path, outputs)
             seconds = time.perf_counter() - started
         if not layers:
-            return None, seconds
-        session = open_session(path)
-        pixels = _make_batch(network.model, 32)[0]
-        return _measure(lambda: session.run(None, {"pixels": pixels}), len(pixels)).per_second, seconds
+            return None, None, seconds
+        session = open_backbone(path)
+        pixels = _make_batch(network.model, BATCH)[0]
+        n_runs = count_runs()
+        with ThreadPoolExecutor(n_runs) as pool:
+
+            def measure_layers(outputs: tuple[str, ...]) -> float:
+                def step() -> None:
+                    for run in [pool.submit(run_layers, session, pixels, outputs) for _ in range(n_runs)]:
+                        run.result()
+
+                return _measure(step, BATCH * n_runs).per_second
+
+            return measure_layers(layers), measure_layers(layers[-1:]), seconds
 
 
 def _make_ready(network: Network, config: RunConfig, layers: tuple[str, ...]) -> tuple[Path, float] | None:

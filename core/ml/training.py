@@ -15,7 +15,7 @@ from core.balance import weigh_classes
 from core.config import RunConfig
 from core.datasets import Dataset
 from core.errors import RunError
-from core.estimate import closing_seconds, phase_seconds
+from core.estimate import seconds_beside
 from core.features import Features, wanted_views
 from core.files import write_json
 from core.jobs import DISCARD, FINISH, PAUSE, Job, Report, how_to_stop
@@ -36,7 +36,6 @@ from core.pixels import Pixels, load_pixels
 from core.run_making import freeze_config
 from core.runs import Run, RunStopped
 from core.timeline import note_event
-from core.trials import Trial, read_trial
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +102,7 @@ def _learn(
     beginning.environment["cached_views"] = features.n_views if features is not None else None
     write_json(run.folder / "environment.json", beginning.environment)
     recorder = RunRecorder(job, run.config, run.n_epochs, len(pixels.splits["train"]), worker_started, keeper.keep)
-    _fit_phases(run, network, pixels, features, dataset, keeper, recorder, [StopOnRequest(job), *watching])
+    _fit_phases(run, network, pixels, features, dataset, keeper, recorder, [StopOnRequest(job), *watching], report)
     return run
 
 
@@ -148,10 +147,10 @@ def _fit_phases(
     keeper: Keeper,
     recorder: RunRecorder,
     watching: list[keras.callbacks.Callback],
+    report: Report,
 ) -> None:
     config = run.config
     phases = plan_phases(config, run.continued)
-    trial = read_trial(config)
     n_batches = steps_per_epoch(pixels, config)
     for number, phase in enumerate(phases):
         if keeper.is_over(number):
@@ -166,17 +165,23 @@ def _fit_phases(
         logger.info("Phase %s: epochs %d to %d, learning rate %g", phase.name, first, last, phase.learning_rate)
         note_event(run.folder, "phase", f"{phase.name}, epochs {first} to {last}")
         keeper.open_phase(number, lesson.model, last, remembering)
-        recorder.open_phase(phase.name, last, _seconds_after(phases[number + 1 :], dataset, config, trial))
-        lesson.model.fit(
-            lesson.batches.training(first, last),
-            validation_data=lesson.batches.validation(),
-            steps_per_epoch=n_batches,
-            initial_epoch=first - 1,
-            epochs=last,
-            callbacks=[*watching, *remembering.values(), recorder],  # last who keeps what they remember
-            shuffle=False,
-            verbose=0,
-        )
+        recorder.open_phase(phase.name, last)
+        while first <= last and not lesson.model.stop_training:
+            ready = lesson.batches.prepare(first, last, report)
+            recorder.expect(seconds_beside(dataset, config, phases[number:], features))
+            lesson.model.fit(
+                lesson.batches.training(first, ready),
+                validation_data=lesson.batches.validation(),
+                steps_per_epoch=n_batches,
+                initial_epoch=first - 1,
+                epochs=ready,
+                callbacks=[*watching, *remembering.values(), recorder],  # last who keeps what they remember
+                shuffle=False,
+                verbose=0,
+            )
+            for callback in remembering.values():
+                callback.recall(callback.remember())  # those of Keras begin anew with every fit
+            first = ready + 1
 
 
 def _remembering_callbacks(config: RunConfig, phase: Phase) -> dict[str, Any]:
@@ -193,12 +198,4 @@ def _prepare(network: Network, phase: Phase, pixels: Pixels, features: Features 
         return _Lesson(quick, PixelBatches(pixels, config, quick.input_shape[-1]))
     if features is None:
         return _Lesson(network.frozen_up_to(phase.cut), PixelBatches(pixels, config))
-    return _Lesson(quicken(network.part_for(phase.cut)), FeatureBatches(pixels, config, features, phase.cut))
-
-
-def _seconds_after(later: tuple[Phase, ...], dataset: Dataset, config: RunConfig, trial: Trial | None) -> float | None:
-    """Time from the end of a phase to the end of the run, by the dry run; None without one."""
-    if trial is None:
-        return None
-    to_come = sum(phase_seconds(dataset, config, phase, trial) for phase in later)
-    return to_come + closing_seconds(dataset, trial)
+    return _Lesson(quicken(network.part_for(phase.cut)), FeatureBatches(pixels, config, features, phase))

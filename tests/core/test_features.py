@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from core.datasets import Dataset, read_dataset, read_manifest
 from core.errors import RunError
 from core.features import ONNX, Features, backbone_key, count_missing, find_features, views_that_fit
 from core.importing import create_import, run_import
+from core.phases import Phase
 from core.pixels import Pixels, load_pixels
 from core.runs import Run, RunStopped
 from core.scans import fit_scan, load_scan
 from core.workspace import remove_remains
 
-KEY = {"architecture": "mobilenet_v2", "weights": "made up", "layers": ["mean"], "format": 1}
+KEY = {"architecture": "mobilenet_v2", "weights": "made up", "layers": ["pooled", "cut"], "format": 1}
+FINE_TUNING = Phase("fine-tuning", 4, 11, 1e-4, "cut")
 
 
 def quietly(message: str, done: int, total: int) -> None:
@@ -40,12 +43,13 @@ def to_png(pixels: np.ndarray) -> bytes:
 
 
 def put_backbone() -> None:
-    """A backbone that gives the mean of each channel."""
+    """A backbone whose cut gives the mean of each channel, and whose end gives it with the other sign."""
     pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 224, 224, 3])
-    mean = helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["n", 3])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in ("pooled", "cut")]
     axes = helper.make_node("Constant", [], ["axes"], value_ints=[1, 2])
-    node = helper.make_node("ReduceMean", ["pixels", "axes"], ["mean"], keepdims=0)
-    graph = helper.make_graph([axes, node], "backbone", [pixels], [mean])
+    cut = helper.make_node("ReduceMean", ["pixels", "axes"], ["cut"], keepdims=0)
+    end = helper.make_node("Neg", ["cut"], ["pooled"])
+    graph = helper.make_graph([axes, cut, end], "backbone", [pixels], outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     with cache.new_entry(cache.BACKBONES, KEY) as folder:
         onnx.save(model, folder / ONNX)
@@ -109,48 +113,97 @@ def test_without_a_ready_backbone_there_are_no_features(tiny_dataset: Dataset) -
     assert find(tiny_dataset) is None
 
 
+def find_all(dataset: Dataset, **changes: object) -> Features:
+    """Features of which every view was computed."""
+    features = find(dataset, **changes)
+    assert features is not None
+    for view in range(1 + features.n_views):
+        features.prepare(view, quietly)
+    return features
+
+
 def test_features_are_what_the_backbone_says_of_each_picture_and_view(tiny_dataset: Dataset) -> None:
+    put_backbone()
+    features = find_all(tiny_dataset)
+    pixels = load_pixels(tiny_dataset, 224, quietly)
+    train = pixels.take(pixels.splits["train"])
+    views = [features.train("cut", view) for view in range(3)]
+    expected = np.repeat(train.mean(axis=(1, 2)), 3, axis=1)
+    assert np.allclose(views[0], expected, rtol=1e-3)
+    assert np.allclose(features.train("pooled", 0), -expected, rtol=1e-3)
+    assert not np.allclose(views[1], expected, rtol=1e-3), "a view is changed"
+    assert not np.allclose(views[1], views[2], rtol=1e-3), "each in its own way"
+    validation = np.repeat(pixels.take(pixels.splits["validation"]).mean(axis=(1, 2)), 3, axis=1)
+    assert np.allclose(features.validation("cut"), validation, rtol=1e-3)
+    assert np.allclose(features.validation("pooled"), -validation, rtol=1e-3)
+
+
+def test_a_view_is_computed_before_the_first_epoch_that_learns_from_it(tiny_dataset: Dataset) -> None:
     put_backbone()
     features = find(tiny_dataset)
     assert features is not None
-    pixels = load_pixels(tiny_dataset, 224, quietly)
-    train = pixels.take(pixels.splits["train"])
-    assert len(features.train["mean"]) == 3
-    expected = np.repeat(train.mean(axis=(1, 2)), 3, axis=1)
-    assert np.allclose(features.train["mean"][0], expected, rtol=1e-3)
-    assert not np.allclose(features.train["mean"][1], expected, rtol=1e-3), "a view is changed"
-    assert not np.allclose(features.train["mean"][1], features.train["mean"][2], rtol=1e-3), "each in its own way"
-    validation = pixels.take(pixels.splits["validation"]).mean(axis=(1, 2))
-    assert np.allclose(features.validation["mean"], np.repeat(validation, 3, axis=1), rtol=1e-3)
+    n_train = tiny_dataset.n_in("train")
+    assert [features.has(view) for view in range(3)] == [True, False, False]
+    assert features.count_missing_views(FINE_TUNING) == 2 * n_train
+    assert features.count_missing_views(replace(FINE_TUNING, last=5)) == n_train, "two epochs come to two views"
+    features.prepare(1, quietly)
+    assert [features.has(view) for view in range(3)] == [True, True, False]
+    assert features.count_missing_views(FINE_TUNING) == n_train
+
+
+def test_epochs_take_turns_with_the_views_and_a_phase_before_the_last_sees_none(tiny_dataset: Dataset) -> None:
+    put_backbone()
+    features = find(tiny_dataset)
+    assert features is not None
+    assert [features.view_for("cut", epoch) for epoch in range(5)] == [0, 1, 2, 0, 1]
+    assert [features.view_for("pooled", epoch) for epoch in range(3)] == [0, 0, 0]
+    assert features.count_missing_views(Phase("head", 1, 3, 1e-3, "pooled")) == 0
+
+
+def test_of_a_view_nothing_behind_the_cut_is_kept(tiny_dataset: Dataset) -> None:
+    put_backbone()
+    features = find_all(tiny_dataset)
+    with pytest.raises(KeyError):
+        features.train("pooled", 1)
+
+
+def test_features_that_another_run_removed_are_asked_for_again(tiny_dataset: Dataset) -> None:
+    put_backbone()
+    features = find(tiny_dataset)
+    assert features is not None
+    before = np.array(features.train("cut", 0))
+    cache.clear_cache()
+    assert np.array_equal(features.train("cut", 0), before), "what is open stays"
+    features.prepare(1, quietly)
+    assert features.has(1)
 
 
 def test_runs_share_what_does_not_depend_on_their_settings(tiny_dataset: Dataset) -> None:
     put_backbone()
     n_train, n_validation = tiny_dataset.n_in("train"), tiny_dataset.n_in("validation")
-    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset), 2) == 3 * n_train + n_validation
-    find(tiny_dataset)
+    everything = (n_train + n_validation, 2 * n_train)
+    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset), 2) == everything
+    find_all(tiny_dataset)
 
-    def missing(**changes: object) -> int:
+    def missing(**changes: object) -> tuple[int, int]:
         config = settings(tiny_dataset, **changes)
         return count_missing(KEY, tiny_dataset, config, config.augmented_views)
 
-    assert missing() == 0
-    assert missing(learning_rate=0.5, epochs=3, dropout=0.1, batch_size=4) == 0
-    assert missing(augmented_views=1) == 0
-    assert missing(seed=7) == 2 * n_train, "views are drawn anew, the pictures as they are remain"
-    assert missing(rotation=30.0) == 2 * n_train
-    assert (
-        count_missing(KEY | {"weights": "others"}, tiny_dataset, settings(tiny_dataset), 2)
-        == 3 * n_train + n_validation
-    )
+    assert missing() == (0, 0)
+    assert missing(learning_rate=0.5, epochs=3, dropout=0.1, batch_size=4) == (0, 0)
+    assert missing(augmented_views=1) == (0, 0)
+    assert missing(seed=7) == (0, 2 * n_train), "views are drawn anew, the pictures as they are remain"
+    assert missing(rotation=30.0) == (0, 2 * n_train)
+    assert missing(seed=7, epochs=4, head_epochs=2) == (0, n_train), "two epochs come to one view"
+    assert count_missing(KEY | {"weights": "others"}, tiny_dataset, settings(tiny_dataset), 2) == everything
 
 
 def test_the_cache_stays_within_its_limit_and_the_longest_unused_goes_first(
     tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_backbone()
-    find(tiny_dataset, seed=1)
-    find(tiny_dataset, seed=2)
+    find_all(tiny_dataset, seed=1)
+    find_all(tiny_dataset, seed=2)
     kept = cache.find_entry(cache.BACKBONES, KEY)
     assert kept is not None
     before = cache.measure_cache()
@@ -158,7 +211,7 @@ def test_the_cache_stays_within_its_limit_and_the_longest_unused_goes_first(
     cache.make_room(0, keep=[kept])
     assert cache.find_entry(cache.BACKBONES, KEY) is not None
     assert 0 < cache.measure_cache() < before
-    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset, seed=1), 2) > 0
+    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset, seed=1), 2).views > 0
     assert cache.clear_cache() > 0
     assert cache.measure_cache() == 0
 
@@ -202,8 +255,8 @@ def test_computing_that_was_stopped_leaves_no_half_entry(tiny_dataset: Dataset) 
 
     with pytest.raises(RunStopped):
         find(tiny_dataset, stop)
-    n_all = 3 * tiny_dataset.n_in("train") + tiny_dataset.n_in("validation")
-    assert count_missing(KEY, tiny_dataset, settings(tiny_dataset), 2) >= n_all - tiny_dataset.n_in("validation")
+    missing = count_missing(KEY, tiny_dataset, settings(tiny_dataset), 2)
+    assert missing.whole >= tiny_dataset.n_in("train")
     assert find(tiny_dataset) is not None
 
 

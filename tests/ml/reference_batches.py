@@ -9,10 +9,13 @@ from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+import keras
 import numpy as np
 
 from core.config import RunConfig
-from core.ml.batches import PixelBatches
+from core.ml.batches import FeatureBatches, PixelBatches
+from core.ml.callbacks import Plateau
+from core.phases import Phase
 from core.pixels import Pixels
 
 SIZE, N_TRAIN, N_VALIDATION = 16, 12, 6
@@ -33,6 +36,68 @@ def make_pixels(n_colour: int = 0) -> Pixels:
     )
 
 
+class MarkedFeatures:
+    """Stands for `core.features.Features` with two augmented views: every output is the number of its view."""
+
+    def __init__(self) -> None:
+        self.prepared: list[int] = []
+
+    def view_for(self, layer: str, nth_epoch: int) -> int:
+        """As in a last phase."""
+        return nth_epoch % 3
+
+    def has(self, view: int) -> bool:
+        """Whether a view was prepared."""
+        return view in self.prepared
+
+    def prepare(self, view: int, report: object) -> None:
+        """Note that it was asked for."""
+        self.prepared.append(view)
+
+    def train(self, layer: str, view: int) -> np.ndarray:
+        """Outputs of a view that was prepared."""
+        assert self.has(view)
+        return np.full((N_TRAIN, 2), view, np.float16)
+
+    def validation(self, layer: str) -> np.ndarray:
+        """Outputs of other pictures."""
+        return np.full((N_VALIDATION, 2), -1, np.float16)
+
+
+def inspect_features() -> dict[str, Any]:
+    """How a phase of four epochs from the third on, with two augmented views, goes through them."""
+    config, features = RunConfig(dataset_id="d", architecture="mobilenet_v2", batch_size=5), MarkedFeatures()
+    batches = FeatureBatches(make_pixels(), config, features, Phase("fine-tuning", 3, 6, 1e-4, "cut"))  # type: ignore[arg-type]
+    stretches, views, first = [], [], 3
+    while first <= 6:
+        ready = batches.prepare(first, 6, lambda *_: None)
+        stretches.append([first, ready])
+        views += [inputs.numpy().tolist() for inputs, *_ in batches.training(first, ready)]
+        first = ready + 1
+    return {
+        "stretches": stretches,
+        "views": [sorted({value for row in batch for value in row}) for batch in views],
+        "prepared": features.prepared,
+        "validation": sorted(
+            {value for inputs, _ in batches.validation() for value in inputs.numpy().ravel().tolist()}
+        ),
+    }
+
+
+def rates_of_plateau(stretches: list[tuple[int, int]]) -> list[float]:
+    """Learning rates of epochs of which none improves, fitted in stretches as a phase is."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax", trainable=False)])
+    model.compile(optimizer=keras.optimizers.Adam(1.0), loss="categorical_crossentropy")
+    inputs, targets = np.ones((4, 2), np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+    callback, rates = Plateau(1.0), []
+    for first, last in stretches:
+        data = {"x": inputs, "y": targets, "validation_data": (inputs, targets), "verbose": 0}
+        history = model.fit(**data, initial_epoch=first - 1, epochs=last, callbacks=[callback])
+        rates += history.history["learning_rate"]
+        callback.recall(callback.remember())
+    return [float(rate) for rate in rates]
+
+
 def inspect() -> dict[str, Any]:
     """What the tests want to know."""
     config = RunConfig(dataset_id="d", architecture="custom_cnn", batch_size=5)
@@ -48,6 +113,8 @@ def inspect() -> dict[str, Any]:
             for (one, *_), (three, *_) in zip(grey.training(1, 1), batches.training(1, 1), strict=True)
         ),
         "tuned": [part.options().autotune.enabled for part in (batches.training(1, 2), batches.validation())],
+        "features": inspect_features(),
+        "rates": [rates_of_plateau([(1, 6)]), rates_of_plateau([(1, 1), (2, 2), (3, 6)])],
         "sizes": [len(inputs) for inputs, *_ in batches.training(1, 2)],
     }
 

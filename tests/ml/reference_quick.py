@@ -42,7 +42,14 @@ def compare(key: str) -> dict[str, Any]:
         "output": float(np.abs(found - expected).max()),
         "gradient": max(map(distance, its_gradients, gradients)),
         "bfloat16": compare_bfloat16(key, expected, gradients),
+        "short": short_layers(key),
     }
+
+
+def short_layers(key: str) -> list[str]:
+    """Kinds of layers that compute in bfloat16 in the short number format."""
+    network, _ = build(key, "mixed_bfloat16")
+    return sorted({type(layer).__name__ for layer in network.model.layers if layer.compute_dtype == "bfloat16"})
 
 
 def compare_bfloat16(key: str, expected: np.ndarray, gradients: list[np.ndarray]) -> list[list[float]]:

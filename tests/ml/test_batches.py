@@ -37,3 +37,17 @@ def test_pictures_have_as_many_channels_as_the_network_wants(seen: dict[str, Any
 
 def test_one_channel_has_what_is_in_each_of_three(seen: dict[str, Any]) -> None:
     assert seen["same"]
+
+
+def test_epochs_learn_from_the_views_in_turn_and_each_is_prepared_before_its_first(seen: dict[str, Any]) -> None:
+    features = seen["features"]
+    assert features["prepared"] == [0, 1, 2]
+    assert features["stretches"] == [[3, 3], [4, 4], [5, 6]], "what is there already is fitted in one go"
+    assert features["views"] == [[0]] * 3 + [[1]] * 3 + [[2]] * 3 + [[0]] * 3
+    assert features["validation"] == [-1]
+
+
+def test_a_rate_that_falls_on_a_plateau_does_so_over_stretches_too(seen: dict[str, Any]) -> None:
+    at_once, in_stretches = seen["rates"]
+    assert at_once == in_stretches
+    assert at_once[0] == 1.0 > at_once[-1]

@@ -44,6 +44,11 @@ def test_bfloat16_is_about_as_exact_as_without(key: str, seen: dict[str, Any]) -
     assert quick[1] < 2 * plain[1]
 
 
+@pytest.mark.parametrize("key", ["mobilenet_v2", "densenet121"])
+def test_of_a_backbone_only_the_products_are_short(key: str, seen: dict[str, Any]) -> None:
+    assert seen[key]["short"] == ["Conv2D"]
+
+
 def test_grey_pictures_have_one_channel_where_a_network_sees_them_directly(seen: dict[str, Any]) -> None:
     assert seen["custom_cnn"]["inputs"] == seen["compact_cnn"]["inputs"] == [96, 96, 1]
     assert seen["channels"] == [3, 3]
