@@ -105,7 +105,8 @@ class RunConfig(BaseModel):
         "Training",
         "Number format",
         "How numbers are kept while training. auto: the faster one, measured once on this machine for each "
-        "architecture. The saved and scored model is float32 always.",
+        "architecture. In a pretrained backbone the short format is for its large products alone. The saved and scored "
+        "model is float32 always.",
     )
     seed: int = _setting(
         42,
@@ -195,7 +196,8 @@ class RunConfig(BaseModel):
         2,
         "Fine-tuning",
         "Augmented views",
-        "Augmented versions of each picture whose backbone features are computed once and reused in every epoch.",
+        "Augmented versions of each picture. Two epochs learn from the picture as it is, two from each of these, and "
+        "so on; the backbone features of each are computed once, before the first epoch that needs them.",
         only="backbone",
         ge=0,
         le=32,

@@ -28,6 +28,7 @@ from core.weights import require_imagenet_weights
 logger = logging.getLogger(__name__)
 ONNX = "backbone.onnx"
 _VALIDATION = -1  # beside the numbers of views of the training pictures
+_EPOCHS_PER_VIEW = 2  # in a row: the first curves come before the second view, and the scores are the same
 _FORMAT = 2  # raised when the same inputs would give other features
 
 
@@ -57,13 +58,13 @@ class Features:
         self._opened: dict[int, dict[str, np.ndarray]] = {}
 
     def view_for(self, layer: str, nth_epoch: int) -> int:
-        """The view that an epoch learns from, 0 being the pictures as they are; they take turns.
+        """The view that an epoch learns from, 0 being the pictures as they are; they take turns, two epochs each.
 
         Args:
             layer: the cut of a phase. There are views of the last phase alone; one before it is over in a few epochs.
             nth_epoch: of the phase, from 0.
         """
-        return nth_epoch % (1 + self.n_views) if layer == self._key["layers"][-1] else 0
+        return nth_epoch // _EPOCHS_PER_VIEW % (1 + self.n_views) if layer == self._key["layers"][-1] else 0
 
     def has(self, view: int) -> bool:
         """Whether a view is there already."""
@@ -179,8 +180,8 @@ def count_missing(key: dict[str, Any], dataset: Dataset, config: RunConfig, n_vi
 
 
 def views_to_compute(config: RunConfig, n_views: int) -> int:
-    """How many of so many augmented views a run comes to: each epoch of its last phase learns from one."""
-    return min(n_views, plan_phases(config)[-1].n_epochs - 1)
+    """How many of so many augmented views a run comes to in its last phase."""
+    return min(n_views, (plan_phases(config)[-1].n_epochs - 1) // _EPOCHS_PER_VIEW)
 
 
 def wanted_views(config: RunConfig) -> int:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from core.config import make_config
 from core.datasets import Dataset
-from core.estimate import Estimate, estimate_run
+from core.estimate import Estimate, estimate_run, seconds_beside
+from core.features import Features
 from core.files import write_json
+from core.phases import plan_phases
 from core.runs import Run, list_runs
 from core.slots import take_free_slot
 from core.trials import Trial, read_formats, store_format, trial_folder
@@ -92,6 +96,24 @@ def test_too_little_room_for_features_is_told(tiny_dataset: Dataset, monkeypatch
     assert "whole backbone" in none.note
     assert "Compute features" not in none.steps
     assert none.steps["Fine-tuning"] > fewer.steps["Fine-tuning"]
+
+
+def test_views_count_at_their_own_speed_and_are_part_of_the_time_left(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(tiny_dataset, "mobilenet_v2", {})
+    speeds = {"head": 1000.0, "fine-tuning": 100.0}
+    trial = Trial("float32", {}, 4.0, speeds, speeds, dict.fromkeys(speeds, 1.0), 200.0, 3.0, 1000.0, 2**10, 50.0)
+    n_train, n_validation = tiny_dataset.n_in("train"), tiny_dataset.n_in("validation")
+    expected = ((n_train + n_validation) / 200 + 2 * n_train / 50) / 0.9
+    estimate = estimate_run(tiny_dataset, config, trial)
+    assert estimate.steps["Compute features"] == pytest.approx(expected)
+    monkeypatch.setattr("core.estimate.read_trial", lambda _: trial)
+    features = cast(Features, SimpleNamespace(count_missing_views=lambda phase: 2 * n_train if phase.cut else 0))
+    without, beside = (seconds_beside(tiny_dataset, config, plan_phases(config), known) for known in (None, features))
+    assert without is not None
+    assert beside == pytest.approx(without + 2 * n_train / 50 / 0.9)
+    assert without == pytest.approx(estimate.steps["Fine-tuning"] + estimate.steps["Save and score"])
 
 
 def test_the_estimate_tells_time_memory_and_number_format(tiny_dataset: Dataset) -> None:
