@@ -6,8 +6,9 @@ ONNX Runtime is more than twice as fast as TensorFlow on a CPU, and it is loaded
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -95,10 +96,11 @@ def compute_passes(session: Any, pixels: Pixels, config: RunConfig, passes: list
     done, total = 0, sum(len(way.indices) for way in passes)
     for way in passes:
         with cache.new_entry(cache.FEATURES, way.depends_on) as folder:
-            for n_batch in _compute(session, pixels, config, way, folder):
-                done += n_batch
-                os.utime(folder)  # nobody may take it for the remains of a killed process
-                report("Computing backbone features", done, total)
+            with closing(_compute(session, pixels, config, way, folder)) as batches:
+                for n_batch in batches:
+                    done += n_batch
+                    os.utime(folder)  # nobody may take it for the remains of a killed process
+                    report("Computing backbone features", done, total)
 
 
 def open_backbone(path: Path) -> Any:
@@ -128,8 +130,8 @@ def run_layers(session: Any, batch: np.ndarray, layers: tuple[str, ...]) -> list
     return list(session.run(list(layers), {"pixels": batch}, options))
 
 
-def _compute(session: Any, pixels: Pixels, config: RunConfig, way: Pass, folder: Path) -> Iterator[int]:
-    """Run one pass; gives the number of pictures of each batch when it is done."""
+def _compute(session: Any, pixels: Pixels, config: RunConfig, way: Pass, folder: Path) -> Generator[int, None, None]:
+    """Run one pass; gives the number of pictures of each batch when it is done. No run goes on once it is closed."""
     changes = draw_changes(config, len(way.indices), pixels.size, way.seed) if way.seed else None
     outputs = {
         output.name: np.lib.format.open_memmap(

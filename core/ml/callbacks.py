@@ -37,9 +37,7 @@ class StopOnRequest(keras.callbacks.Callback):
         self._look()
 
     def _look(self) -> None:
-        if self._job.stop_requested():
-            self._job.hear_stop()
-            raise RunStopped
+        _end_on_request(self._job)
 
 
 class PhasePatience(keras.callbacks.Callback):
@@ -124,7 +122,7 @@ class RunRecorder(keras.callbacks.Callback):
         self._batches = -(-n_images // config.batch_size)
         self._phase, self._last_epoch = "", 0
         self._seconds_beside: float | None = None
-        self._epoch_started = self._trained = self._last_report = 0.0
+        self._epoch_started = self._epoch_ended = self._trained = self._last_report = 0.0
         self._pace = Pace(self._batches, clock)
         self._epoch, self._learning_rate = 0, math.nan
 
@@ -156,6 +154,15 @@ class RunRecorder(keras.callbacks.Callback):
             self._last_report = now
             self._report("Training", batch + 1, now - self._epoch_started, logs)
 
+    def report_features(self, message: str, done: int, total: int) -> None:
+        """Say how far the features of the epochs to come are, between two epochs; ends training on request."""
+        _end_on_request(self._job)
+        now = self._clock()
+        if now - self._last_report >= REPORT_EVERY:
+            self._last_report = now
+            waited = now - self._epoch_ended
+            self._report(f"{message} ({done:,} of {total:,})", self._batches, 0.0, {}, waited)
+
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Say that validation has begun."""
         self._pace.begin_validation()
@@ -174,6 +181,7 @@ class RunRecorder(keras.callbacks.Callback):
         row = self._row(logs or {}, now)
         self._keep(row)
         self._pace.end_epoch()
+        self._epoch_ended = now
         logger.info(
             "Epoch %d/%d (%s): loss %.4f, accuracy %.4f, val_loss %.4f, val_accuracy %.4f, %.2f s (training %.2f s)",
             *(row["epoch"], self._total, self._phase, row["loss"], row["accuracy"]),
@@ -191,7 +199,8 @@ class RunRecorder(keras.callbacks.Callback):
             "elapsed": round(now - self._worker_started, 3),
         }
 
-    def _report(self, message: str, batch: int, in_epoch: float, logs: dict[str, float]) -> None:
+    def _report(self, message: str, batch: int, in_epoch: float, logs: dict[str, float], waited: float = 0.0) -> None:
+        """Report the progress; `waited` are seconds of those beside the epochs that are over already."""
         seen = min(batch * self._batch_size, self._n_images)
         left = self._pace.seconds_left
         progress: dict[str, Any] = {
@@ -201,8 +210,14 @@ class RunRecorder(keras.callbacks.Callback):
             "batch": batch,
             "batches": self._batches,
             "images_per_second": seen / in_epoch if in_epoch > 0 else None,
-            "seconds_left": None if left is None else left + (self._seconds_beside or 0),
+            "seconds_left": None if left is None else max(left + (self._seconds_beside or 0) - waited, 0.0),
             "only_this_phase": self._seconds_beside is None,
         }
         progress |= {name: float(logs[name]) for name in ("loss", "accuracy") if name in logs}
         self._job.report(message, **progress)
+
+
+def _end_on_request(job: Job) -> None:
+    if job.stop_requested():
+        job.hear_stop()
+        raise RunStopped

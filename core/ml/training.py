@@ -102,7 +102,7 @@ def _learn(
     beginning.environment["cached_views"] = features.n_views if features is not None else None
     write_json(run.folder / "environment.json", beginning.environment)
     recorder = RunRecorder(job, run.config, run.n_epochs, len(pixels.splits["train"]), worker_started, keeper.keep)
-    _fit_phases(run, network, pixels, features, dataset, keeper, recorder, [StopOnRequest(job), *watching], report)
+    _fit_phases(run, network, pixels, features, dataset, keeper, recorder, [StopOnRequest(job), *watching])
     return run
 
 
@@ -147,7 +147,6 @@ def _fit_phases(
     keeper: Keeper,
     recorder: RunRecorder,
     watching: list[keras.callbacks.Callback],
-    report: Report,
 ) -> None:
     config = run.config
     phases = plan_phases(config, run.continued)
@@ -167,7 +166,7 @@ def _fit_phases(
         keeper.open_phase(number, lesson.model, last, remembering)
         recorder.open_phase(phase.name, last)
         while first <= last and not lesson.model.stop_training:
-            ready = lesson.batches.prepare(first, last, report)
+            ready = lesson.batches.prepare(first, last, recorder.report_features)
             recorder.expect(seconds_beside(dataset, config, phases[number:], features))
             lesson.model.fit(
                 lesson.batches.training(first, ready),

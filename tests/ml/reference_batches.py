@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -14,7 +15,7 @@ import numpy as np
 
 from core.config import RunConfig
 from core.ml.batches import FeatureBatches, PixelBatches
-from core.ml.callbacks import Plateau
+from core.ml.callbacks import Plateau, RunRecorder
 from core.phases import Phase
 from core.pixels import Pixels
 
@@ -98,6 +99,31 @@ def rates_of_plateau(stretches: list[tuple[int, int]]) -> list[float]:
     return [float(rate) for rate in rates]
 
 
+def report_between_epochs() -> list[dict[str, Any]]:
+    """What a recorder says of features that are computed between two epochs of a phase, half a second after another."""
+    said: list[dict[str, Any]] = []
+    clock = iter(np.arange(0, 100, 0.5)).__next__
+    job = SimpleNamespace(
+        stop_requested=lambda: False, report=lambda message, **progress: said.append({"message": message} | progress)
+    )
+    config = RunConfig(dataset_id="d", architecture="mobilenet_v2", batch_size=5)
+    recorder = RunRecorder(job, config, 9, N_TRAIN, 0.0, lambda row: None, clock)  # type: ignore[arg-type]
+    recorder.open_phase("fine-tuning", 9)
+    recorder.expect(20.0)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    recorder.set_model(model)
+    recorder.on_epoch_begin(5)
+    for batch in range(3):
+        recorder.on_train_batch_end(batch, {"loss": 1.0})
+    recorder.on_test_begin()
+    recorder.on_epoch_end(5, dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), 0.5))
+    said.clear()
+    for done in (4, 8):
+        recorder.report_features("Computing backbone features", done, N_TRAIN)
+    return said
+
+
 def inspect() -> dict[str, Any]:
     """What the tests want to know."""
     config = RunConfig(dataset_id="d", architecture="custom_cnn", batch_size=5)
@@ -114,6 +140,7 @@ def inspect() -> dict[str, Any]:
         ),
         "tuned": [part.options().autotune.enabled for part in (batches.training(1, 2), batches.validation())],
         "features": inspect_features(),
+        "between": report_between_epochs(),
         "rates": [rates_of_plateau([(1, 6)]), rates_of_plateau([(1, 1), (2, 2), (3, 6)])],
         "sizes": [len(inputs) for inputs, *_ in batches.training(1, 2)],
     }

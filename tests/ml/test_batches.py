@@ -51,3 +51,10 @@ def test_a_rate_that_falls_on_a_plateau_does_so_over_stretches_too(seen: dict[st
     at_once, in_stretches = seen["rates"]
     assert at_once == in_stretches
     assert at_once[0] == 1.0 > at_once[-1]
+
+
+def test_between_epochs_the_whole_runs_progress_is_told_and_its_time_left_falls(seen: dict[str, Any]) -> None:
+    first, second = seen["between"]
+    assert first["message"] == "Computing backbone features (4 of 12)"
+    assert (second["epoch"], second["epochs"], second["batch"], second["batches"]) == (6, 9, 3, 3)
+    assert first["seconds_left"] > second["seconds_left"] > 15
