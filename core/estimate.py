@@ -135,5 +135,5 @@ def _seconds_to_decode(dataset: Dataset, size: int) -> float:
     sample = [pictures[at] for at in np.linspace(0, len(pictures) - 1, min(_SAMPLE, len(pictures))).astype(int)]
     started = time.perf_counter()
     for picture in sample:
-        fit_scan(load_scan(dataset.folder / picture.stored), size)
+        fit_scan(load_scan(dataset.folder / picture.stored, is_grey=not picture.colour), size)
     return (time.perf_counter() - started) / max(len(sample), 1)

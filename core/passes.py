@@ -95,12 +95,14 @@ def compute_passes(session: Any, pixels: Pixels, config: RunConfig, passes: list
     """
     done, total = 0, sum(len(way.indices) for way in passes)
     for way in passes:
-        with cache.new_entry(cache.FEATURES, way.depends_on) as folder:
-            with closing(_compute(session, pixels, config, way, folder)) as batches:
-                for n_batch in batches:
-                    done += n_batch
-                    os.utime(folder)  # nobody may take it for the remains of a killed process
-                    report("Computing backbone features", done, total)
+        with (
+            cache.new_entry(cache.FEATURES, way.depends_on) as folder,
+            closing(_compute(session, pixels, config, way, folder)) as batches,
+        ):
+            for n_batch in batches:
+                done += n_batch
+                os.utime(folder)  # nobody may take it for the remains of a killed process
+                report("Computing backbone features", done, total)
 
 
 def open_backbone(path: Path) -> Any:

@@ -111,7 +111,8 @@ def _decode(
     report: Report,
 ) -> None:
     def decode(at: int) -> np.ndarray:
-        return fit_scan(load_scan(dataset.folder / pictures[at].stored), size, 3 if has_colour[at] else 1)
+        scan = load_scan(dataset.folder / pictures[at].stored, is_grey=not has_colour[at])
+        return fit_scan(scan, size, 3 if has_colour[at] else 1)
 
     size = shapes["grey"][1]
     with storage_errors():

@@ -69,12 +69,13 @@ class Scan:
     patient: bytes | None = None
 
 
-def load_scan(path: str | Path, frame: int = 0) -> np.ndarray:
+def load_scan(path: str | Path, frame: int = 0, *, is_grey: bool = False) -> np.ndarray:
     """Decode a file to a uint8 array of shape (height, width) or (height, width, 3).
 
     Args:
         path: any supported file; its content decides the format.
         frame: index of the frame or page to take from a file of several.
+        is_grey: whether it is known to have no colour, from an earlier decoding.
 
     Raises:
         ScanError: the file is missing, not a picture, broken, or over a limit.
@@ -90,10 +91,10 @@ def load_scan(path: str | Path, frame: int = 0) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise ScanError(f"{path.name} cannot be read ({error.strerror}). Check the path and its rights.") from error
-    return decode_scan(data, path.name, frame).pixels
+    return decode_scan(data, path.name, frame, is_grey=is_grey).pixels
 
 
-def decode_scan(data: bytes, name: str, frame: int = 0) -> Scan:
+def decode_scan(data: bytes, name: str, frame: int = 0, *, is_grey: bool = False) -> Scan:
     """Decode the bytes of a file; `name` is for messages and as a hint where the content says nothing.
 
     Raises:
@@ -103,7 +104,7 @@ def decode_scan(data: bytes, name: str, frame: int = 0) -> Scan:
         raise ScanError(f"{name} is empty (0 bytes). Copy it again from its source.")
     from_dicom = is_dicom(data, name)
     try:
-        return _from_dicom(data, name, frame) if from_dicom else _from_raster(data, name, frame)
+        return _from_dicom(data, name, frame) if from_dicom else _from_raster(data, name, frame, is_grey)
     except StudioError:
         raise
     except UnidentifiedImageError as error:
@@ -122,8 +123,8 @@ def _from_dicom(data: bytes, name: str, frame: int) -> Scan:
     return Scan(drop_grey_channels(picture.pixels), "DICOM", n_frames=picture.n_frames, patient=picture.patient)
 
 
-def _from_raster(data: bytes, name: str, frame: int) -> Scan:
-    raster = decode_raster(data, name, frame)
+def _from_raster(data: bytes, name: str, frame: int, is_grey: bool) -> Scan:
+    raster = decode_raster(data, name, frame, is_grey=is_grey)
     return Scan(raster.pixels, raster.format, raster.is_upright_jpeg, raster.n_frames)
 
 

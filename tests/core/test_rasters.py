@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 from pathlib import Path
@@ -204,3 +205,28 @@ def _saved(image: Image.Image, format_: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format_, **options)
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"quality": 30}, {"subsampling": 0}, {"progressive": True}, {"turned": True}, {"keep_rgb": True}],
+    ids=str,
+)
+def test_a_grey_jpeg_stored_in_colour_has_the_same_pixels_if_only_its_brightness_is_decoded(
+    options: dict[str, object],
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, GREY.shape, np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # stored on its side
+    exif = {"exif": turned.tobytes()} if options.pop("turned", False) else {}
+    for grey in (GREY, noise, np.where(noise < 128, np.uint8(0), np.uint8(255))):
+        data = encoded(np.repeat(grey[..., None], 3, axis=2), "JPEG", **{"quality": 95} | options | exif)
+        assert Image.open(io.BytesIO(data)).mode == "RGB"
+        expected = decode_scan(data, "scan").pixels
+        assert expected.ndim == 2
+        assert np.array_equal(decode_scan(data, "scan", is_grey=True).pixels, expected)
+
+
+def test_what_is_said_to_be_grey_and_is_no_jpeg_is_decoded_as_ever() -> None:
+    for format_ in ("PNG", "BMP", "TIFF"):
+        assert np.array_equal(decode_scan(encoded(GREY, format_), "scan", is_grey=True).pixels, GREY)
