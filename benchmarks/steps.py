@@ -27,6 +27,7 @@ ROWS = (
     ("compact_cnn", 150, "float32"),
     ("compact_cnn", 150, "mixed_bfloat16"),
     ("mobilenet_v2", 224, "float32"),
+    ("mobilenet_v2", 224, "mixed_bfloat16"),
 )
 
 
