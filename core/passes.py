@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,8 @@ from core import cache
 from core.augmentation import VIEW_SETTINGS, Changes, apply_changes, draw_changes
 from core.config import RunConfig
 from core.datasets import Dataset, read_manifest
+from core.errors import StorageError
+from core.files import remove_folder
 from core.jobs import Report
 from core.pixels import Pixels
 from core.prediction import open_session
@@ -50,13 +52,15 @@ class Pass:
         return cache.find_entry(cache.FEATURES, self.depends_on)
 
     def open(self) -> dict[str, np.ndarray] | None:
-        """Layer -> outputs (n, …), float16, memory-mapped; None if they have to be computed."""
+        """Layer -> outputs (n, …), float16, memory-mapped; None if they have to be computed, being damaged or not there."""
         folder = self.find()
         if folder is None:
             return None
         try:
             return {layer: np.load(folder / f"{layer}.npy", mmap_mode="r") for layer in self.layers}
-        except FileNotFoundError:  # to make room for another run, meanwhile
+        except (OSError, ValueError):  # or removed meanwhile, to make room for another run
+            with suppress(OSError, StorageError):
+                remove_folder(folder)
             return None
 
 

@@ -51,9 +51,10 @@ class _Rewriting:
 
     def _rewrite(self, layer: keras.Layer, inputs: keras.KerasTensor) -> keras.KerasTensor | None:
         before, its_inputs = self._origins.get(id(inputs), (None, inputs))[:2]
-        if isinstance(layer, layers.Conv2D) and layer.kernel.shape[2] != inputs.shape[-1] * layer.groups:
-            return _Convolution(layer)(inputs)
-        if _is_product(layer):
+        has_other_channels = (
+            isinstance(layer, layers.Conv2D) and layer.kernel.shape[2] != inputs.shape[-1] * layer.groups
+        )
+        if has_other_channels or _is_product(layer):
             return _Convolution(layer)(inputs)
         if isinstance(layer, layers.BatchNormalization) and not layer.trainable and _is_linear(before):
             return _Convolution(before, norm=layer)(its_inputs)

@@ -178,6 +178,14 @@ def test_features_that_another_run_removed_are_asked_for_again(tiny_dataset: Dat
     assert features.has(1)
 
 
+def test_damaged_features_are_computed_anew(tiny_dataset: Dataset, workspace: Path) -> None:
+    put_backbone()
+    before = np.array(find_all(tiny_dataset).train("cut", 1))
+    for file in (workspace / "cache" / "features").glob("*/cut.npy"):
+        file.write_bytes(file.read_bytes()[:-20])
+    assert np.array_equal(find_all(tiny_dataset).train("cut", 1), before)
+
+
 def test_runs_share_what_does_not_depend_on_their_settings(tiny_dataset: Dataset) -> None:
     put_backbone()
     n_train, n_validation = tiny_dataset.n_in("train"), tiny_dataset.n_in("validation")
