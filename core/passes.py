@@ -52,7 +52,7 @@ class Pass:
         return cache.find_entry(cache.FEATURES, self.depends_on)
 
     def open(self) -> dict[str, np.ndarray] | None:
-        """Layer -> outputs (n, …), float16, memory-mapped; None if they have to be computed, being damaged or not there."""
+        """Layer -> outputs (n, …), float16, memory-mapped; None if they have to be computed: damaged or not there."""
         folder = self.find()
         if folder is None:
             return None
