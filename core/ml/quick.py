@@ -12,6 +12,8 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from core.ml.pooling import PooledConvolution, can_pool
+
 
 def quicken(model: keras.Model, *, is_grey: bool = False) -> keras.Model:
     """A quick form of a functional model; the model itself where several devices learn together.
@@ -59,10 +61,10 @@ class _Rewriting:
         if isinstance(layer, layers.BatchNormalization) and not layer.trainable and _is_linear(before):
             return _Convolution(before, norm=layer)(its_inputs)
         if isinstance(layer, layers.MaxPooling2D) and isinstance(before, layers.ReLU):
-            return before(layer(its_inputs))
-        if isinstance(layer, layers.MaxPooling2D) and _is_relu(before):
             # The largest of some is the same before and after what keeps their order, and then there is less of it.
-            return layers.ReLU()(layer(_Convolution(before, has_activation=False)(its_inputs)))
+            return before(layer(its_inputs))
+        if can_pool(before, layer):
+            return PooledConvolution(before, layer)(its_inputs)
         return None
 
 
@@ -72,15 +74,12 @@ class _Convolution(layers.Layer):
     Args:
         norm: frozen batch normalisation behind it. Its factor goes into the kernel, in every step, and its offset
             becomes the bias.
-        has_activation: whether its activation is applied.
     """
 
-    def __init__(
-        self, layer: keras.Layer, norm: layers.BatchNormalization | None = None, has_activation: bool = True
-    ) -> None:
+    def __init__(self, layer: keras.Layer, norm: layers.BatchNormalization | None = None) -> None:
         # Kernels are changed in float32 and shortened then; Keras would shorten them first.
         super().__init__(name=f"quick_{layer.name}", dtype="float32", autocast=False)
-        self._layer, self._norm, self._has_activation = layer, norm, has_activation
+        self._layer, self._norm = layer, norm
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         """Nothing of its own."""
@@ -100,7 +99,7 @@ class _Convolution(layers.Layer):
         outputs = ops.cast(outputs, dtype)
         if bias is not None:
             outputs = ops.add(outputs, ops.cast(bias, dtype))
-        return self._layer.activation(outputs) if self._has_activation else outputs
+        return self._layer.activation(outputs)
 
     @property
     def _is_depthwise(self) -> bool:
@@ -151,12 +150,5 @@ def _is_product(layer: keras.Layer) -> bool:
 
 
 def _is_linear(layer: keras.Layer | None) -> bool:
-    return isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)) and _activation(layer) == "linear"
-
-
-def _is_relu(layer: keras.Layer | None) -> bool:
-    return isinstance(layer, layers.Conv2D) and _activation(layer) == "relu"
-
-
-def _activation(layer: keras.Layer) -> str:
-    return str(getattr(layer.activation, "__name__", ""))
+    is_convolution = isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D))
+    return is_convolution and getattr(layer.activation, "__name__", "") == "linear"
