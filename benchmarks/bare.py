@@ -32,10 +32,10 @@ def main(architecture: str, size: int, number_format: str) -> None:
 
     config = RunConfig(dataset_id="none", architecture=architecture, weights="random", image_size=size)
     with open_devices().scope():
-        model = quicken(build_network(config, 4, number_format=number_format).model, is_grey=True)
+        model = quicken(build_network(config, 4, number_format=number_format).model)
         compile_phase(model, config, plan_phases(config)[0], BATCHES)
     rng = np.random.default_rng(1)
-    images = tf.constant(rng.uniform(0, 255, (BATCH, *model.input_shape[1:])), tf.float32)
+    images = tf.constant(rng.uniform(0, 255, (BATCH, *model.input_shape[1:3], 1)), tf.float32)
     targets = tf.constant(np.eye(4)[rng.integers(0, 4, BATCH)], tf.float32)
     for _ in range(3):
         model.train_on_batch(images, targets)

@@ -79,11 +79,12 @@ def _build(config: RunConfig, number_format: str, *, is_quick: bool) -> Any:
     network = build_network(config, 4, number_format=number_format)
     optimisation.open_layers(network, phase.cut)
     model = network.part_for(phase.cut)
-    model = quicken(model, is_grey=phase.cut is None) if is_quick else model
+    model = quicken(model) if is_quick else model
     with nullcontext() if is_quick else mock.patch.object(optimisation, "build_adam", _build_plain_adam):
         optimisation.compile_phase(model, config, phase, 100)
     rng = np.random.default_rng(1)
-    inputs = tf.constant(rng.uniform(0, 255, (BATCH, *model.input_shape[1:])), tf.float32)
+    shape = [length or 1 for length in model.input_shape[1:]]  # grey pictures, where a network takes such
+    inputs = tf.constant(rng.uniform(0, 255, (BATCH, *shape)), tf.float32)
     targets = tf.constant(np.eye(4)[rng.integers(0, 4, BATCH)], tf.float32)
     for _ in range(3):
         model.train_on_batch(inputs, targets)

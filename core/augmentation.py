@@ -1,7 +1,6 @@
 """Random turns, zooms, shifts, mirror images and changes of brightness, drawn from (seed, epoch) alone.
 
-Drawn here once for all: the trainer applies them with TensorFlow in one pass over a batch, cached views and the form's
-preview with Pillow.
+Drawn and applied here once for all: for batches of the trainer, for cached views and for the form's preview.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from core.config import RunConfig
 
@@ -59,15 +57,14 @@ def draw_changes(config: RunConfig, n: int, size: int, seed: tuple[int, ...]) ->
 
 def apply_changes(images: np.ndarray, changes: Changes) -> np.ndarray:
     """Change pictures, uint8 (n, size, size, channels) with channels 1 or 3; what comes from outside is black."""
-    return np.stack([_apply(image, changes, at) for at, image in enumerate(images)])
+    import cv2  # here, because a page that shows no preview does without
 
-
-def _apply(pixels: np.ndarray, changes: Changes, at: int) -> np.ndarray:
-    a0, a1, a2, b0, b1, b2 = (float(value) for value in changes.transforms[at, :6])
-    contrast, brightness = changes.light[at]
-    # Pillow puts whole numbers at pixel corners: shift by half a pixel before and after.
-    corners = (a0, a1, a2 + 0.5 - 0.5 * (a0 + a1), b0, b1, b2 + 0.5 - 0.5 * (b0 + b1))
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    image = image.transform(image.size, Image.Transform.AFFINE, corners, Image.Resampling.BILINEAR)
-    levels = np.clip(np.arange(256) * contrast + brightness, 0, 255).round().astype(np.uint8)
-    return levels[np.asarray(image)].reshape(pixels.shape)
+    cv2.setNumThreads(1)  # whoever calls has threads of their own
+    shape, changed = images.shape[1:3], np.empty_like(images)
+    levels = np.arange(256) * changes.light[:, :1] + changes.light[:, 1:]
+    levels = np.clip(levels, 0, 255).round().astype(np.uint8)
+    for at, image in enumerate(images):
+        where = changes.transforms[at, :6].reshape(2, 3)
+        moved = cv2.warpAffine(image, where, shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        changed[at] = cv2.LUT(moved, levels[at]).reshape(image.shape)
+    return changed

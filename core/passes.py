@@ -83,8 +83,8 @@ def list_passes(key: dict[str, Any], dataset: Dataset, config: RunConfig, n_view
             "backbone": key,
             "layers": list(layers),
             "pictures": cache.hash_texts([pictures[index].pixels for index in indices]),
-            "pillow": version("pillow"),  # it resizes and augments
-            "view": augmentation | {"seed": seed} if view else None,
+            "pillow": version("pillow"),  # it resizes
+            "view": augmentation | {"seed": seed, "opencv": version("opencv-python-headless")} if view else None,
         }
         return Pass(indices, layers, seed, depends_on)
 

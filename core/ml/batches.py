@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from core.augmentation import Changes, draw_changes
+from core.augmentation import Changes, apply_changes, draw_changes
 from core.balance import weigh_classes
 from core.config import RunConfig
 from core.features import Features
@@ -27,10 +27,10 @@ class PixelBatches:
     """Batches of pictures for a network that is trained from its input on.
 
     Args:
-        channels: that it wants, 3, or 1 where all pictures are grey.
+        channels: that it wants, 3, or None where grey pictures may have one.
     """
 
-    def __init__(self, pixels: Pixels, config: RunConfig, channels: int = 3) -> None:
+    def __init__(self, pixels: Pixels, config: RunConfig, channels: int | None = 3) -> None:
         self._pixels, self._config, self._channels = pixels, config, channels
         self._signature = tf.TensorSpec((None, pixels.size, pixels.size, None), tf.uint8)
 
@@ -42,25 +42,27 @@ class PixelBatches:
         """All batches of a range of epochs (numbers from 1), one after the other."""
 
         def open_epoch(epoch: int) -> _Draw:
-            changes = self._changes(epoch)
+            changes = self._changes(epoch) if self._config.augment else None
 
-            def draw(indices: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, ...]:
-                return self._pixels.take(indices), changes.transforms[positions], changes.light[positions]
+            def draw(indices: np.ndarray, positions: np.ndarray) -> np.ndarray:
+                images = self._pixels.take(indices)
+                return images if changes is None else apply_changes(images, changes.part(positions))
 
             return draw
 
-        signature = (self._signature, tf.TensorSpec((None, 8), tf.float32), tf.TensorSpec((None, 2), tf.float32))
-        batches = _training(self._pixels, self._config, open_epoch, signature, first_epoch, last_epoch)
-        change = change_images if self._config.augment else _plain_images
-        return batches.map(_apply(lambda x: self._finish(change(*x))), num_parallel_calls=2).prefetch(_AHEAD)
+        batches = _training(self._pixels, self._config, open_epoch, self._signature, first_epoch, last_epoch)
+        return batches.map(_apply(self._finish)).prefetch(_AHEAD)
 
     def validation(self) -> tf.data.Dataset:
         """All batches of validation, as they are."""
         batches = _validation(self._pixels, self._config, self._pixels.take, self._signature)
-        return batches.map(_apply(lambda x: self._finish(_plain_images(x)))).prefetch(_AHEAD)
+        return batches.map(_apply(self._finish)).prefetch(_AHEAD)
 
     def _finish(self, images: tf.Tensor) -> tf.Tensor:
         """A batch has one channel if all its pictures are grey, else three: known only when it comes."""
+        images = tf.cast(images, tf.float32)
+        if self._channels is None:
+            return images
         wanted = tf.concat([tf.shape(images)[:3], [self._channels]], axis=0)
         return tf.ensure_shape(tf.broadcast_to(images, wanted), (None, *images.shape[1:3], self._channels))
 
@@ -120,22 +122,6 @@ class FeatureBatches:
         return tf.TensorSpec((None, *self._features.validation(self._layer).shape[1:]), tf.float16)
 
 
-def change_images(images: tf.Tensor, transforms: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
-    """Apply `core.augmentation.Changes`: uint8 to float32 (n, s, s, 1 or 3), all changes in one pass."""
-    images = tf.cast(images, tf.float32)
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=transforms,
-        output_shape=tf.shape(images)[1:3],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
-    moved.set_shape(images.shape)
-    contrast, brightness = light[:, 0, None, None, None], light[:, 1, None, None, None]
-    return tf.clip_by_value(moved * contrast + brightness, 0.0, 255.0)
-
-
 def steps_per_epoch(pixels: Pixels, config: RunConfig) -> int:
     """Number of batches of an epoch."""
     return -(-len(pixels.splits["train"]) // config.batch_size)
@@ -159,10 +145,6 @@ def _apply(change: Callable[..., tf.Tensor]) -> Callable[..., tuple[tf.Tensor, .
 
 def _as_float(features: tf.Tensor) -> tf.Tensor:
     return tf.cast(features, tf.float32)
-
-
-def _plain_images(images: tf.Tensor, *changes: tf.Tensor) -> tf.Tensor:
-    return tf.cast(images, tf.float32)
 
 
 def _training(

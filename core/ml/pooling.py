@@ -18,10 +18,7 @@ Gradient = Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
 
 
 class PooledConvolution(layers.Layer):
-    """What a convolution with a ReLU, and maximum pooling behind it, give; the variables stay the convolution's.
-
-    Pictures of one channel stand for such whose channels are all the same.
-    """
+    """What a convolution with a ReLU, and maximum pooling behind it, give; the variables stay the convolution's."""
 
     def __init__(self, convolution: layers.Conv2D, pooling: layers.MaxPooling2D) -> None:
         # Kernels are changed in float32 and shortened then; Keras would shorten them first.
@@ -39,9 +36,7 @@ class PooledConvolution(layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Pixels or features (n, height, width, channels) to the pooled ones."""
-        kernel, bias = ops.convert_to_tensor(self._layer.kernel), ops.convert_to_tensor(self._layer.bias)
-        if kernel.shape[2] != inputs.shape[-1]:
-            kernel = ops.sum(kernel, axis=2, keepdims=True)
+        kernel, bias = kernel_for(self._layer, inputs), ops.convert_to_tensor(self._layer.bias)
         dtype = self._layer.compute_dtype
         return self._convolve_and_pool(ops.cast(inputs, dtype), ops.cast(kernel, dtype), ops.cast(bias, dtype))
 
@@ -69,6 +64,19 @@ class PooledConvolution(layers.Layer):
         return of_inputs, of_kernel, of_bias
 
 
+def kernel_for(convolution: layers.Conv2D, inputs: tf.Tensor) -> tf.Tensor:
+    """The kernel for inputs of as many channels as it has, or of one, which stands for so many that are all the same.
+
+    How many there are may turn out only when a batch comes.
+    """
+    kernel, n_channels = ops.convert_to_tensor(convolution.kernel), inputs.shape[-1]
+    if n_channels is not None:
+        return kernel if n_channels > 1 else _sum_channels(kernel)
+    is_grey = tf.equal(tf.shape(inputs)[-1], 1)
+    chosen = tf.cond(is_grey, lambda: _sum_channels(kernel), lambda: kernel)
+    return tf.ensure_shape(chosen, (*kernel.shape[:2], None, kernel.shape[3]))
+
+
 def can_pool(convolution: keras.Layer | None, pooling: keras.Layer) -> bool:
     """Whether the two can be taken together."""
     return (
@@ -80,6 +88,10 @@ def can_pool(convolution: keras.Layer | None, pooling: keras.Layer) -> bool:
         and tuple(convolution.dilation_rate) == (1, 1)
         and convolution.data_format == pooling.data_format == "channels_last"
     )
+
+
+def _sum_channels(kernel: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(kernel, axis=2, keepdims=True)
 
 
 def _per_axis(lengths: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -19,7 +19,7 @@ from core.machine import describe_machine
 from core.ml.devices import describe_devices
 from core.runs import Run, read_run
 
-_PACKAGES = ("keras", "numpy", "pillow", "scikit-learn")
+_PACKAGES = ("keras", "numpy", "opencv-python-headless", "pillow", "scikit-learn")
 
 
 def describe_environment(config: RunConfig, dataset: Dataset) -> dict[str, Any]:

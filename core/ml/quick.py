@@ -12,20 +12,20 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from core.ml.pooling import PooledConvolution, can_pool
+from core.ml.pooling import PooledConvolution, can_pool, kernel_for
 
 
-def quicken(model: keras.Model, *, is_grey: bool = False) -> keras.Model:
+def quicken(model: keras.Model) -> keras.Model:
     """A quick form of a functional model; the model itself where several devices learn together.
 
-    Args:
-        is_grey: whether all pictures are grey. The quick form then takes one channel, if it can: see its `input_shape`.
+    Where pictures go straight into a convolution, it takes them with three channels or with one, which stands for three
+    that are the same: the channels of its `input_shape` are None then.
     """
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return model
     shape = tuple(model.input_shape[1:])
-    if is_grey and _has_alike_channels(model):
-        shape = (*shape[:-1], 1)
+    if _has_alike_channels(model):
+        shape = (*shape[:-1], None)
     inputs = keras.Input(shape, name=model.input.name, dtype=model.input.dtype)
     return keras.models.clone_model(
         model, input_tensors=inputs, clone_function=lambda layer: layer, call_function=_Rewriting()
@@ -53,10 +53,7 @@ class _Rewriting:
 
     def _rewrite(self, layer: keras.Layer, inputs: keras.KerasTensor) -> keras.KerasTensor | None:
         before, its_inputs = self._origins.get(id(inputs), (None, inputs))[:2]
-        has_other_channels = (
-            isinstance(layer, layers.Conv2D) and layer.kernel.shape[2] != inputs.shape[-1] * layer.groups
-        )
-        if has_other_channels or _is_product(layer):
+        if (isinstance(layer, layers.Conv2D) and inputs.shape[-1] is None) or _is_product(layer):
             return _Convolution(layer)(inputs)
         if isinstance(layer, layers.BatchNormalization) and not layer.trainable and _is_linear(before):
             return _Convolution(before, norm=layer)(its_inputs)
@@ -86,9 +83,7 @@ class _Convolution(layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """The outputs of the convolution, and of the batch normalisation behind it."""
-        kernel, bias = ops.convert_to_tensor(self._layer.kernel), self._layer.bias
-        if kernel.shape[2] != inputs.shape[-1]:  # all channels are the same, and so is what becomes of them
-            kernel = ops.sum(kernel, axis=2, keepdims=True)
+        kernel, bias = kernel_for(self._layer, inputs), self._layer.bias
         if self._norm is not None:
             factor, offset = _factor_and_offset(self._norm)
             bias = offset if bias is None else bias * factor + offset

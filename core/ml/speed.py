@@ -101,9 +101,9 @@ def _measure_validation(network: Network, phase: Phase, config: RunConfig) -> _S
 
 
 def _prepare(network: Network, phase: Phase, config: RunConfig) -> keras.Model:
-    """What the training of grey pictures fits."""
+    """What a training fits."""
     open_layers(network, phase.cut)
-    model = quicken(network.part_for(phase.cut), is_grey=phase.cut is None)
+    model = quicken(network.part_for(phase.cut))
     compile_phase(model, config, phase, n_batches=100)
     return model
 
@@ -169,8 +169,10 @@ def _peak_memory() -> int:
 
 
 def _make_batch(model: keras.Model, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Made-up pictures, grey where a network takes such, or features; and their classes."""
     rng = np.random.default_rng(1)
-    inputs = rng.random((size, *model.input_shape[1:]), np.float32) * np.float32(255)
+    shape = [length or 1 for length in model.input_shape[1:]]
+    inputs = rng.random((size, *shape), np.float32) * np.float32(255)
     return inputs, np.eye(_N_CLASSES, dtype=np.float32)[rng.integers(0, _N_CLASSES, size)]
 
 

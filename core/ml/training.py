@@ -193,7 +193,7 @@ def _remembering_callbacks(config: RunConfig, phase: Phase) -> dict[str, Any]:
 
 def _prepare(network: Network, phase: Phase, pixels: Pixels, features: Features | None, config: RunConfig) -> _Lesson:
     if phase.cut is None:
-        quick = quicken(network.model, is_grey=not pixels.has_colour.any())
+        quick = quicken(network.model)
         return _Lesson(quick, PixelBatches(pixels, config, quick.input_shape[-1]))
     if features is None:
         return _Lesson(network.frozen_up_to(phase.cut), PixelBatches(pixels, config))

@@ -128,11 +128,12 @@ def inspect() -> dict[str, Any]:
     """What the tests want to know."""
     config = RunConfig(dataset_id="d", architecture="custom_cnn", batch_size=5)
     batches = PixelBatches(make_pixels(), config)
-    grey, coloured = PixelBatches(make_pixels(), config, channels=1), PixelBatches(make_pixels(n_colour=2), config)
+    grey, coloured = PixelBatches(make_pixels(), config, None), PixelBatches(make_pixels(n_colour=2), config)
+    mixed = PixelBatches(make_pixels(n_colour=2), config, None)
     return {
         "channels": {
             name: sorted({inputs.shape[-1] for part in (it.training(1, 1), it.validation()) for inputs, *_ in part})
-            for name, it in {"usual": batches, "grey": grey, "coloured": coloured}.items()
+            for name, it in {"usual": batches, "grey": grey, "coloured": coloured, "mixed": mixed}.items()
         },
         "same": all(
             bool((one.numpy() == three.numpy()).all())

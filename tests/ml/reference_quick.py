@@ -30,20 +30,27 @@ def compare(key: str) -> dict[str, Any]:
     """What tells the quick form of a network from the plain one, in the run's last phase."""
     network, phase = build(key, "float32")
     plain = network.part_for(phase.cut)
-    quick = quicken(plain, is_grey=phase.cut is None)
+    quick = quicken(plain)
     inputs = make_inputs(plain)
     expected, gradients = step(plain, inputs)
-    found, its_gradients = step(quick, inputs)
+    found, its_gradients = step(quick, one_channel(quick, inputs))
     variables = (plain.trainable_variables, quick.trainable_variables)
     return {
         "inputs": list(quick.input_shape[1:]),
         "n_layers": [len(plain.layers), len(quick.layers)],
         "shared": [mine is its for mine, its in zip(*variables, strict=True)],
+        "coloured": compare_coloured(plain, quick) if inputs.shape[-1] == 3 else 0.0,
         "output": float(np.abs(found - expected).max()),
         "gradient": max(map(distance, its_gradients, gradients)),
         "bfloat16": compare_bfloat16(key, expected, gradients),
         "short": short_layers(key),
     }
+
+
+def compare_coloured(plain: keras.Model, quick: keras.Model) -> float:
+    """How far the gradients of the two are apart for pictures in colour."""
+    coloured = np.random.default_rng(3).uniform(0, 255, (N, SIZE, SIZE, 3)).astype(np.float32)
+    return max(map(distance, step(quick, coloured)[1], step(plain, coloured)[1]))
 
 
 def short_layers(key: str) -> list[str]:
@@ -57,8 +64,8 @@ def compare_bfloat16(key: str, expected: np.ndarray, gradients: list[np.ndarray]
     network, phase = build(key, "mixed_bfloat16")
     plain = network.part_for(phase.cut)
     errors = []
-    for model in (plain, quicken(plain, is_grey=phase.cut is None)):
-        found, its_gradients = step(model, make_inputs(plain))
+    for model in (plain, quicken(plain)):
+        found, its_gradients = step(model, one_channel(model, make_inputs(plain)))
         mean = float(np.mean(list(map(distance, its_gradients, gradients))))
         errors.append([float(np.abs(found - expected).max()), mean])
     return errors
@@ -87,11 +94,16 @@ def make_inputs(plain: keras.Model) -> np.ndarray:
     return np.repeat(grey, 3, axis=-1)
 
 
+def one_channel(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    """Grey pictures as a model may take them."""
+    return inputs[..., :1] if model.input_shape[-1] is None else inputs
+
+
 def step(model: keras.Model, inputs: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """Probabilities and gradients of a training step."""
     targets = np.eye(4, dtype=np.float32)[np.arange(N) % 4]
     with tf.GradientTape() as tape:
-        outputs = model(inputs[..., : model.input_shape[-1]], training=True)
+        outputs = model(inputs, training=True)
         loss = tf.reduce_mean(keras.losses.categorical_crossentropy(targets, outputs))
     gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
     return outputs.numpy(), [gradient.numpy() for gradient in gradients]
@@ -102,22 +114,21 @@ def distance(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
-def colours() -> list[int]:
-    """Channels that quick forms of a custom CNN for coloured pictures want, and of one whose channels are not alike."""
-    custom = build_network(RunConfig(dataset_id="d", architecture="custom_cnn"), 4, SIZE).model
+def channels_of_backbone() -> int | None:
+    """Channels that the quick form of a network wants whose own are not alike."""
     backbone = build_network(RunConfig(dataset_id="d", architecture="densenet121"), 4, SIZE).model
-    return [quicken(custom).input_shape[-1], quicken(backbone, is_grey=True).input_shape[-1]]
+    return quicken(backbone).input_shape[-1]
 
 
 def several_devices() -> bool:
     """Whether a network that several devices learn together is left as it is."""
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
         model = build_network(RunConfig(dataset_id="d", architecture="compact_cnn"), 4, 32).model
-        return quicken(model, is_grey=True) is model
+        return quicken(model) is model
 
 
 if __name__ == "__main__":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     seen = {key: compare(key) for key in NETWORKS}
-    sys.stdout.write(json.dumps(seen | {"channels": colours(), "alone": several_devices()}) + "\n")
+    sys.stdout.write(json.dumps(seen | {"channels": channels_of_backbone(), "alone": several_devices()}) + "\n")

@@ -32,7 +32,7 @@ def test_every_epoch_has_all_pictures(seen: dict[str, Any]) -> None:
 
 
 def test_pictures_have_as_many_channels_as_the_network_wants(seen: dict[str, Any]) -> None:
-    assert seen["channels"] == {"usual": [3], "grey": [1], "coloured": [3]}
+    assert seen["channels"] == {"usual": [3], "grey": [1], "coloured": [3], "mixed": [1, 3]}
 
 
 def test_one_channel_has_what_is_in_each_of_three(seen: dict[str, Any]) -> None:

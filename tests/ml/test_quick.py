@@ -49,9 +49,14 @@ def test_of_a_backbone_only_the_products_are_short(key: str, seen: dict[str, Any
     assert seen[key]["short"] == ["Conv2D"]
 
 
-def test_grey_pictures_have_one_channel_where_a_network_sees_them_directly(seen: dict[str, Any]) -> None:
-    assert seen["custom_cnn"]["inputs"] == seen["compact_cnn"]["inputs"] == [96, 96, 1]
-    assert seen["channels"] == [3, 3]
+def test_grey_pictures_may_have_one_channel_where_a_network_sees_them_directly(seen: dict[str, Any]) -> None:
+    assert seen["custom_cnn"]["inputs"] == seen["compact_cnn"]["inputs"] == [96, 96, None]
+    assert seen["channels"] == 3
+
+
+@pytest.mark.parametrize("key", ["custom_cnn", "compact_cnn"])
+def test_coloured_pictures_are_learned_as_by_the_plain_network(key: str, seen: dict[str, Any]) -> None:
+    assert seen[key]["coloured"] < 1e-4
 
 
 @pytest.mark.parametrize("key", ["mobilenet_v2", "densenet121"])
