@@ -25,7 +25,7 @@ from core.settings import read_settings
 
 logger = logging.getLogger(__name__)
 LOG = "trial.log"
-_FORMAT = 5  # raised when a trial measures something else
+_FORMAT = 6  # raised when a trial measures something else
 _PATIENCE = 300.0  # seconds after which a run goes on without a trial
 _SMALL_RUN = 5_000  # training pictures over all epochs below which a measurement takes longer than it can save
 
@@ -114,8 +114,8 @@ def ensure_trial(config: RunConfig, report: jobs.Report, *, has_slot: bool = Fal
     folder = start_trial(config, has_slot=has_slot)
     end = time.time() + _PATIENCE
     try:
-        while jobs.read_status(folder).is_alive and time.time() < end:
-            report("Measuring this machine", 0, 1)
+        while (status := jobs.read_status(folder)).is_alive and time.time() < end:
+            report("Measuring this machine", int(status.progress.get("done", 0)), int(status.progress.get("total", 1)))
             time.sleep(0.2)
     finally:
         if jobs.read_status(folder).is_alive:

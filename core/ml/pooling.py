@@ -67,14 +67,15 @@ class PooledConvolution(layers.Layer):
 def kernel_for(convolution: layers.Conv2D, inputs: tf.Tensor) -> tf.Tensor:
     """The kernel for inputs of as many channels as it has, or of one, which stands for so many that are all the same.
 
-    How many there are may turn out only when a batch comes.
+    How many there are may turn out only when a batch comes. TensorFlow takes the shape that one branch of a condition
+    has for that of both, so there is none here.
     """
     kernel, n_channels = ops.convert_to_tensor(convolution.kernel), inputs.shape[-1]
-    if n_channels is not None:
-        return kernel if n_channels > 1 else _sum_channels(kernel)
-    is_grey = tf.equal(tf.shape(inputs)[-1], 1)
-    chosen = tf.cond(is_grey, lambda: _sum_channels(kernel), lambda: kernel)
-    return tf.ensure_shape(chosen, (*kernel.shape[:2], None, kernel.shape[3]))
+    if n_channels is not None and n_channels > 1:
+        return kernel
+    n_channels = tf.shape(inputs)[-1]
+    is_taken = (tf.range(n_channels)[:, None] == tf.range(kernel.shape[2])) | (n_channels == 1)
+    return tf.linalg.matmul(tf.cast(is_taken, kernel.dtype), kernel)
 
 
 def can_pool(convolution: keras.Layer | None, pooling: keras.Layer) -> bool:
@@ -88,10 +89,6 @@ def can_pool(convolution: keras.Layer | None, pooling: keras.Layer) -> bool:
         and tuple(convolution.dilation_rate) == (1, 1)
         and convolution.data_format == pooling.data_format == "channels_last"
     )
-
-
-def _sum_channels(kernel: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(kernel, axis=2, keepdims=True)
 
 
 def _per_axis(lengths: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -15,7 +15,15 @@ from core.ml.trial import TrialStopped
 from core.ml.trial import main as measure
 from core.runs import RunStopped
 from core.slots import is_slot_free, take_free_slot
-from core.trials import ensure_trial, forget_trial, freeze_number_format, read_formats, store_format, trial_folder
+from core.trials import (
+    ensure_trial,
+    forget_trial,
+    freeze_number_format,
+    read_formats,
+    start_trial,
+    store_format,
+    trial_folder,
+)
 
 
 def quietly(*_: object) -> None:
@@ -92,3 +100,24 @@ def test_stopping_a_run_stops_the_trial_that_it_waits_for(
     with pytest.raises(RunStopped):
         ensure_trial(config, stop)
     assert (trial_folder(config) / "stop").exists()
+
+
+def test_whoever_waits_for_a_dry_run_is_told_how_far_it_is(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(tiny_dataset, "custom_cnn", {})
+    monkeypatch.setattr("core.trials.launch", lambda *_: None)
+    seen: list[tuple[object, ...]] = []
+
+    def end(*told: object) -> None:
+        seen.append(told)
+        raise RunStopped
+
+    folder = start_trial(config)
+    with jobs.hold(folder) as job:
+        job.begin("Measuring this machine")
+        job.report("Measuring number formats", done=1, total=3)
+        with pytest.raises(RunStopped):
+            ensure_trial(config, end)
+        job.end("stopped")
+    assert seen == [("Measuring this machine", 1, 3)]
