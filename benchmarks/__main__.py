@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import audit, faults, importing, models, pages, sessions, steps, training
+from benchmarks import audit, faults, importing, memory, models, pages, sessions, steps, training
 
 _BENCHMARKS = {
     "audit": audit,
     "faults": faults,
     "import": importing,
     "training": training,
+    "memory": memory,
     "models": models,
     "pages": pages,
     "sessions": sessions,

@@ -80,10 +80,10 @@ def kernel_for(convolution: layers.Conv2D, inputs: tf.Tensor) -> tf.Tensor:
 
 def can_pool(convolution: keras.Layer | None, pooling: keras.Layer) -> bool:
     """Whether the two can be taken together."""
+    if convolution is None or type(convolution) is not layers.Conv2D or type(pooling) is not layers.MaxPooling2D:
+        return False
     return (
-        type(convolution) is layers.Conv2D
-        and type(pooling) is layers.MaxPooling2D
-        and getattr(convolution.activation, "__name__", "") == "relu"
+        getattr(convolution.activation, "__name__", "") == "relu"
         and convolution.use_bias
         and convolution.groups == 1
         and tuple(convolution.dilation_rate) == (1, 1)

@@ -145,5 +145,6 @@ def _is_product(layer: keras.Layer) -> bool:
 
 
 def _is_linear(layer: keras.Layer | None) -> bool:
-    is_convolution = isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D))
-    return is_convolution and getattr(layer.activation, "__name__", "") == "linear"
+    if not isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):
+        return False
+    return getattr(layer.activation, "__name__", "") == "linear"
