@@ -126,7 +126,7 @@ def _to_png(pixels: np.ndarray) -> bytes:
 
 def _write_thumbnail(image: Image.Image, path: Path) -> None:
     """Write a small JPEG of a picture, which is changed by it."""
-    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=1.0)
     path.write_bytes(imagecodecs.jpeg8_encode(np.asarray(image), level=90))  # unlike Pillow's, beside other threads
 
 
