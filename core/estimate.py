@@ -10,6 +10,7 @@ import numpy as np
 
 from core.config import RunConfig, input_size
 from core.datasets import Dataset, read_manifest
+from core.engines import relative_speed
 from core.errors import WeightsError
 from core.features import Features, Missing, backbone_key, count_missing, views_that_fit, views_to_compute, wanted_views
 from core.phases import Phase, frozen_layers, plan_phases
@@ -70,7 +71,7 @@ def _phase_seconds(dataset: Dataset, config: RunConfig, phase: Phase, trial: Tri
     n_train, n_validation = dataset.n_in("train"), dataset.n_in("validation")
     epoch = n_train / trial.train_per_second[phase.name] + n_validation / trial.validate_per_second[phase.name]
     if trial.features_per_second and _cached_views(dataset, config, trial) is None:
-        epoch += (n_train + n_validation) / (trial.features_per_second * _TENSORFLOW_SHARE)
+        epoch += (n_train + n_validation) / (trial.features_per_second / relative_speed() * _TENSORFLOW_SHARE)
     return trial.trace_seconds[phase.name] + phase.n_epochs * _OVERHEAD * epoch
 
 
@@ -103,7 +104,8 @@ def _features_seconds(missing: Missing, trial: Trial) -> float:
 def _closing_seconds(dataset: Dataset, trial: Trial) -> float:
     """Time from the last epoch to the scores."""
     n_scored = dataset.n_in("validation") + dataset.n_in("test")
-    return _CLOSING_SECONDS + trial.export_seconds + n_scored / (trial.features_per_second or _PREDICT_PER_SECOND)
+    per_second = trial.features_per_second / relative_speed() if trial.features_per_second else _PREDICT_PER_SECOND
+    return _CLOSING_SECONDS + trial.export_seconds + n_scored / per_second
 
 
 def _cached_views(dataset: Dataset, config: RunConfig, trial: Trial) -> int | None:

@@ -7,7 +7,6 @@ training shows its curves early, and never computes a view that none of its epoc
 from __future__ import annotations
 
 import logging
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +15,10 @@ from core import cache
 from core.catalog import find_architecture
 from core.config import RunConfig
 from core.datasets import Dataset
+from core.engines import Backbone, describe_engine, open_backbone
 from core.errors import StorageError
 from core.jobs import Report
-from core.passes import Pass, compute_passes, list_passes, open_backbone
+from core.passes import Pass, compute_passes, list_passes
 from core.phases import Phase, plan_phases
 from core.pixels import Pixels
 from core.run_making import lent_model
@@ -44,15 +44,14 @@ class Features:
 
     Args:
         key: of the backbone, see `backbone_key`.
-        session: the backbone, opened.
         n_views: augmented views of each training picture.
     """
 
     def __init__(
-        self, key: dict[str, Any], session: Any, dataset: Dataset, pixels: Pixels, config: RunConfig, n_views: int
+        self, key: dict[str, Any], backbone: Backbone, dataset: Dataset, pixels: Pixels, config: RunConfig, n_views: int
     ) -> None:
         self.n_views = n_views
-        self._key, self._session, self._pixels, self._config = key, session, pixels, config
+        self._key, self._backbone, self._pixels, self._config = key, backbone, pixels, config
         validation, train = list_passes(key, dataset, config, n_views)
         self._passes: dict[int, Pass] = {_VALIDATION: validation} | dict(enumerate(train))
         self._opened: dict[int, dict[str, np.ndarray]] = {}
@@ -85,9 +84,9 @@ class Features:
             n_missing = sum(len(way.indices) for way in missing)
             logger.info("Backbone features of %d pictures to compute", n_missing)
             needed = [cache.find_entry(cache.BACKBONES, self._key), *(way.find() for way in self._passes.values())]
-            room = bytes_each(self._session) * n_missing
+            room = bytes_each(self._backbone) * n_missing
             cache.make_room(room, keep=[folder for folder in needed if folder is not None])
-            compute_passes(self._session, self._pixels, self._config, missing, report)
+            compute_passes(self._backbone, self._pixels, self._config, missing, report)
         if not (self.has(_VALIDATION) and self.has(view)):
             raise StorageError(
                 "Features that this run needs were removed to make room for another run. Resume it when that has "
@@ -121,7 +120,7 @@ def backbone_key(config: RunConfig, layers: tuple[str, ...], weights: str | None
         "architecture": config.architecture,
         "weights": weights or hash_starting_weights(config),
         "layers": list(layers),
-        "onnxruntime": version("onnxruntime"),
+        "engine": describe_engine(),
         "format": _FORMAT,
     }
 
@@ -153,15 +152,15 @@ def find_features(
     Raises:
         StudioError: the disk is full, or somebody asked for the end.
     """
-    backbone = cache.find_entry(cache.BACKBONES, key)
-    if backbone is None:
+    folder = cache.find_entry(cache.BACKBONES, key)
+    if folder is None:
         return None
-    session = open_backbone(backbone / ONNX)
+    backbone = open_backbone(folder / ONNX)
     n_train, n_validation = len(pixels.splits["train"]), len(pixels.splits["validation"])
-    n_views = views_that_fit(config, n_train, n_validation, bytes_each(session))
+    n_views = views_that_fit(config, n_train, n_validation, bytes_each(backbone))
     if n_views is None:
         return None
-    features = Features(key, session, dataset, pixels, config, n_views)
+    features = Features(key, backbone, dataset, pixels, config, n_views)
     features.prepare(0, report)
     return features
 
@@ -202,6 +201,6 @@ def views_that_fit(config: RunConfig, n_train: int, n_validation: int, bytes_eac
     return n_views if n_views >= min(wanted, 1) else None
 
 
-def bytes_each(session: Any) -> int:
+def bytes_each(backbone: Backbone) -> int:
     """Of what is kept of a picture."""
-    return sum(2 * int(np.prod(output.shape[1:])) for output in session.get_outputs())
+    return sum(2 * int(np.prod(shape)) for shape in backbone.shapes.values())

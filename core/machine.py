@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from core.engines import describe_engine
 from core.settings import read_settings
 
 # Instructions for short number formats; processors of one name may have them or not.
@@ -39,6 +40,7 @@ def _fixed_facts() -> dict[str, Any]:
         "system": platform.system(),
         "tensorflow": version("tensorflow"),
         "onnxruntime": version("onnxruntime"),
+        "engine": describe_engine(),
     }
 
 

@@ -1,7 +1,4 @@
-"""Passes of a split's pictures through a frozen backbone, by ONNX Runtime; what comes out is an entry of the cache.
-
-ONNX Runtime is more than twice as fast as TensorFlow on a CPU, and it is loaded in a fraction of a second.
-"""
+"""Passes of a split's pictures through a frozen backbone (`core.engines`); what comes out is an entry of the cache."""
 
 from __future__ import annotations
 
@@ -20,15 +17,12 @@ from core import cache
 from core.augmentation import VIEW_SETTINGS, Changes, apply_changes, draw_changes
 from core.config import RunConfig
 from core.datasets import Dataset, read_manifest
+from core.engines import BATCH, Backbone, count_runs
 from core.errors import StorageError
 from core.files import remove_folder
 from core.jobs import Report
 from core.pixels import Pixels
-from core.prediction import open_session
-from core.settings import read_settings
 
-BATCH = 4  # what a run works on then stays near the processor
-_MAX_RUNS = 8  # at a time: each needs memory of its own
 _VIEWS = 4  # a stream of random numbers of its own, beside those of `core.ml.batches`
 
 
@@ -91,7 +85,7 @@ def list_passes(key: dict[str, Any], dataset: Dataset, config: RunConfig, n_view
     return list_split("validation", 0), [list_split("train", view) for view in range(1 + n_views)]
 
 
-def compute_passes(session: Any, pixels: Pixels, config: RunConfig, passes: list[Pass], report: Report) -> None:
+def compute_passes(backbone: Backbone, pixels: Pixels, config: RunConfig, passes: list[Pass], report: Report) -> None:
     """Compute passes, and put them into the cache.
 
     Raises:
@@ -101,7 +95,7 @@ def compute_passes(session: Any, pixels: Pixels, config: RunConfig, passes: list
     for way in passes:
         with (
             cache.new_entry(cache.FEATURES, way.depends_on) as folder,
-            closing(_compute(session, pixels, config, way, folder)) as batches,
+            closing(_compute(backbone, pixels, config, way, folder)) as batches,
         ):
             for n_batch in batches:
                 done += n_batch
@@ -109,50 +103,24 @@ def compute_passes(session: Any, pixels: Pixels, config: RunConfig, passes: list
                 report("Computing backbone features", done, total)
 
 
-def open_backbone(path: Path) -> Any:
-    """A session of a backbone for several runs at a time, each with its part of the threads.
-
-    Several runs with one thread each are faster than one with several, which have to wait for each other after every
-    layer, and longest where one of them has a batch to make.
-    """
-    return open_session(path, n_threads=max(read_settings().n_threads // count_runs(), 1))
-
-
-def count_runs() -> int:
-    """How many batches go through a backbone at a time."""
-    return min(read_settings().n_threads, _MAX_RUNS)
-
-
-def run_layers(session: Any, batch: np.ndarray, layers: tuple[str, ...]) -> list[np.ndarray]:
-    """Outputs of some layers of a backbone, with no more work than they need.
-
-    Args:
-        batch: float32 (k, size, size, 3).
-    """
-    from onnxruntime import RunOptions
-
-    options = RunOptions()
-    options.only_execute_path_to_fetches = True
-    return list(session.run(list(layers), {"pixels": batch}, options))
-
-
-def _compute(session: Any, pixels: Pixels, config: RunConfig, way: Pass, folder: Path) -> Generator[int, None, None]:
+def _compute(
+    backbone: Backbone, pixels: Pixels, config: RunConfig, way: Pass, folder: Path
+) -> Generator[int, None, None]:
     """Run one pass; gives the number of pictures of each batch when it is done. No run goes on once it is closed."""
     changes = draw_changes(config, len(way.indices), pixels.size, way.seed) if way.seed else None
     outputs = {
-        output.name: np.lib.format.open_memmap(
-            folder / f"{output.name}.npy",
+        layer: np.lib.format.open_memmap(
+            folder / f"{layer}.npy",
             mode="w+",
             dtype=np.float16,
-            shape=(len(way.indices), *output.shape[1:]),
+            shape=(len(way.indices), *backbone.shapes[layer]),
         )
-        for output in session.get_outputs()
-        if output.name in way.layers
+        for layer in way.layers
     }
 
     def compute(start: int) -> int:
         batch = _batch(pixels, way.indices, changes, start)
-        for name, values in zip(outputs, run_layers(session, batch, tuple(outputs)), strict=True):
+        for name, values in zip(outputs, backbone.run(batch, tuple(outputs)), strict=True):
             outputs[name][start : start + len(batch)] = values
         return len(batch)
 

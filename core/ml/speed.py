@@ -18,6 +18,7 @@ from core import cache
 from core.blocks import PROBABILITIES
 from core.catalog import find_architecture
 from core.config import RunConfig
+from core.engines import BATCH, count_runs, open_backbone
 from core.errors import RunError, WeightsError
 from core.features import ONNX, backbone_key
 from core.jobs import Report
@@ -27,7 +28,6 @@ from core.ml.frozen import export_frozen
 from core.ml.initial import load_initial_weights
 from core.ml.optimisation import compile_phase, open_layers
 from core.ml.quick import quicken
-from core.passes import BATCH, count_runs, open_backbone, run_layers
 from core.phases import Phase, frozen_layers, plan_phases, starts_pretrained
 from core.trials import Trial, read_formats, store_format
 from core.weights import require_imagenet_weights
@@ -109,7 +109,7 @@ def _prepare(network: Network, phase: Phase, config: RunConfig) -> keras.Model:
 
 
 def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, float | None, float]:
-    """Pictures and views per second through the frozen backbone by ONNX Runtime, and seconds of its export."""
+    """Pictures and views per second through the frozen backbone, and seconds of its export."""
     layers = frozen_layers(config)
     with TemporaryDirectory() as name:
         path = Path(name) / ONNX
@@ -123,14 +123,14 @@ def _measure_frozen(network: Network, config: RunConfig) -> tuple[float | None, 
             seconds = time.perf_counter() - started
         if not layers:
             return None, None, seconds
-        session = open_backbone(path)
+        backbone = open_backbone(path)
         pixels = _make_batch(network.model, BATCH)[0]
         n_runs = count_runs()
         with ThreadPoolExecutor(n_runs) as pool:
 
             def measure_layers(outputs: tuple[str, ...]) -> float:
                 def step() -> None:
-                    for run in [pool.submit(run_layers, session, pixels, outputs) for _ in range(n_runs)]:
+                    for run in [pool.submit(backbone.run, pixels, outputs) for _ in range(n_runs)]:
                         run.result()
 
                 return _measure(step, BATCH * n_runs).per_second
