@@ -20,7 +20,7 @@ _SHORT_FORMATS = ("amx_bf16", "amx_tile", "avx512_bf16", "avx512f", "avx2", "bf1
 
 def describe_machine() -> dict[str, Any]:
     """Facts by which measurements are kept apart."""
-    return {"threads": read_settings().n_threads} | _fixed_facts()
+    return {"threads": read_settings().n_threads, "engine": describe_engine()} | _fixed_facts()
 
 
 def explain_machine() -> str:
@@ -40,7 +40,6 @@ def _fixed_facts() -> dict[str, Any]:
         "system": platform.system(),
         "tensorflow": version("tensorflow"),
         "onnxruntime": version("onnxruntime"),
-        "engine": describe_engine(),
     }
 
 

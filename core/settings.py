@@ -50,6 +50,9 @@ class Settings:
     auto_trials: int = field(
         default=1, metadata={"help": "1: a network's speed is measured when it is first needed; 0: only when asked"}
     )
+    openvino: int = field(
+        default=1, metadata={"help": "1: OpenVINO computes backbone features where it is installed; 0: never"}
+    )
     threads: int = field(
         default=0, metadata={"help": "threads for training and prediction; 0 = as many as there are cores"}
     )

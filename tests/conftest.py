@@ -35,6 +35,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home.mkdir()
     monkeypatch.setenv("STUDIO_HOME", str(home))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("STUDIO_OPENVINO", "0")  # as most people have it
     monkeypatch.setenv("STUDIO_AUTO_TRIALS", "0")  # a dry run beside every test of a form would take the processor
     return home
 
@@ -64,7 +65,12 @@ def _trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which a real worker has trained two small runs; copied for each test that uses it."""
     home = tmp_path_factory.mktemp("trained")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STUDIO_")}
-    environment |= {"STUDIO_HOME": str(home), "KERAS_HOME": str(home / "keras"), "STUDIO_AUTO_TRIALS": "0"}
+    environment |= {
+        "STUDIO_HOME": str(home),
+        "KERAS_HOME": str(home / "keras"),
+        "STUDIO_AUTO_TRIALS": "0",
+        "STUDIO_OPENVINO": "0",
+    }
 
     def core(*arguments: str) -> None:
         subprocess.run(

@@ -10,7 +10,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from core import engines
 from core.engines import BATCH, Backbone, describe_engine, open_backbone
 
 SIZE = 16
@@ -43,12 +42,16 @@ def exported(tmp_path: Path) -> Path:
 @pytest.fixture(params=["openvino", "onnxruntime"])
 def backbone(request: pytest.FixtureRequest, exported: Path, monkeypatch: pytest.MonkeyPatch) -> Backbone:
     """The same backbone in each engine."""
-    if request.param == "openvino":
-        pytest.importorskip("openvino", reason="it is no dependency on this kind of processor")
-    else:
-        monkeypatch.setattr(engines, "_version_of_openvino", lambda: None)
+    choose(request.param, monkeypatch)
     assert describe_engine().startswith(request.param)
     return open_backbone(exported)
+
+
+def choose(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an engine be used from now on; skip where it is not installed."""
+    if engine == "openvino":
+        pytest.importorskip("openvino", reason="it is not tested on this kind of processor")
+    monkeypatch.setenv("STUDIO_OPENVINO", str(int(engine == "openvino")))
 
 
 def pictures(n: int) -> np.ndarray:
@@ -84,8 +87,8 @@ def test_several_threads_do_not_mix_up_their_pictures(backbone: Backbone) -> Non
 
 
 def test_both_engines_give_the_same_features(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("openvino", reason="it is no dependency on this kind of processor")
+    choose("openvino", monkeypatch)
     found = open_backbone(exported).run(pictures(BATCH), ("pooled", "cut"))
-    monkeypatch.setattr(engines, "_version_of_openvino", lambda: None)
+    choose("onnxruntime", monkeypatch)
     expected = open_backbone(exported).run(pictures(BATCH), ("pooled", "cut"))
     assert all(np.allclose(mine, its, rtol=1e-4, atol=1e-3) for mine, its in zip(found, expected, strict=True))
