@@ -113,7 +113,7 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
     by_epoch = {row["epoch"]: row for row in history}
     kept = by_epoch.get(best or 0)
     progress = run.status.progress if run.status.is_alive else {}
-    speed = progress.get("images_per_second") or progress.get("per_second")
+    speed = round(progress.get("images_per_second") or progress.get("per_second") or 0)
     only_phase = progress.get("only_this_phase")
     cells: list[tuple[str, str, str | None, list[float] | None]] = [
         ("Epoch", f"{len(history)} / {run.n_epochs}", history[-1]["phase"] if history else None, None),
@@ -131,7 +131,7 @@ def _render_numbers(run: Run, history: list[Epoch]) -> None:
         ),
     ]
     if run.status.is_alive:
-        cells.append(("Speed", f"{speed:.0f}" if speed else DASH, "images per second" if speed else None, None))
+        cells.append(("Speed", f"{speed:,}" if speed else DASH, "images per second" if speed else None, None))
         left = run.status.seconds_left
         note = None if left is None else "at most" if only_phase is False else "for this step"
         cells.append(("Time left", short_duration(left), note, None))

@@ -343,6 +343,18 @@ def test_the_form_starts_a_run_with_its_settings(tiny_dataset: Dataset, monkeypa
     assert not app.exception
 
 
+@pytest.mark.parametrize(("per_second", "told"), [(240.4, "240"), (0.05, "–"), (None, "–")])
+def test_a_speed_is_told_where_there_are_pictures_to_count(
+    make_run: Callable[..., Run], per_second: float | None, told: str
+) -> None:
+    run = make_run()
+    with jobs.hold(run.folder) as job:
+        progress = {"done": 1, "total": 3, "per_second": per_second}
+        job.update(state="running", started_at=run.status.queued_at, message="Measuring", progress=progress)
+        app = open_page("pages/2_Train.py", "live", run=run.run_id)
+    assert {metric.label: metric.value for metric in app.metric}["Speed"] == told
+
+
 def test_a_running_run_can_be_stopped_from_its_page(running_run: Run) -> None:
     app = open_page("pages/2_Train.py", "live", run=running_run.run_id)
     assert "Accuracy" in words(app)
