@@ -10,7 +10,7 @@ import streamlit as st
 from core import drafts
 from core.datasets import Dataset
 from core.ui import cached, making, shell
-from core.ui.text import count, plain
+from core.ui.text import count, spoken
 from core.versions import changed_pictures
 
 _MOST_LINES = 200
@@ -79,4 +79,4 @@ def render_draft(dataset: Dataset) -> None:
 def choose_scan(key: str, stored: str, label: str, *, is_labelled: bool = False) -> bool:
     """A box below a scan; says whether it is ticked. Its label can be for screen readers only."""
     visibility: Literal["visible", "collapsed"] = "visible" if is_labelled else "collapsed"
-    return st.checkbox(f"Choose {plain(label)}", key=f"{key}_chosen_{stored}", label_visibility=visibility)
+    return st.checkbox(f"Choose {spoken(label)}", key=f"{key}_chosen_{stored}", label_visibility=visibility)

@@ -16,6 +16,14 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:^])", r"\\\1", text.replace("\n", " "))
 
 
+def spoken(text: str) -> str:
+    """A user's string within a label that is heard, not seen: a screen reader would read out what `plain` puts in.
+
+    What Markdown draws something from is left out; it must not stand at the beginning of the label.
+    """
+    return re.sub(r"[\\`*{}\[\]#!|<>~$:^\s]+", " ", text).strip()
+
+
 def percent(value: float | None) -> str:
     """A fraction as percent with one decimal."""
     return DASH if value is None else f"{value:.1%}"

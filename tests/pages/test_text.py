@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.ui.text import p_value, size
+from core.ui.text import p_value, size, spoken
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,15 @@ def test_a_p_value_is_never_zero(value: float, text: str) -> None:
 )
 def test_a_size_has_few_digits(n_bytes: float, text: str) -> None:
     assert size(n_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "heard"),
+    [
+        ("Train/Glioma/Tr-gl_0010.jpg", "Train/Glioma/Tr-gl_0010.jpg"),
+        ("![x](http://a.b/c.png)", "x (http //a.b/c.png)"),
+        ("a :material/home: $b$ `c`.png", "a material/home b c .png"),
+    ],
+)
+def test_a_label_for_a_screen_reader_is_read_as_it_is_written_and_draws_nothing(name: str, heard: str) -> None:
+    assert spoken(name) == heard
