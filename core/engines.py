@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from core.errors import RunError
 from core.prediction import open_session
 from core.settings import read_limit, read_settings
 
@@ -44,6 +45,9 @@ def open_backbone(path: Path) -> Backbone:
 
     Several runs with one thread each are faster than one with several, which have to wait for each other after every
     layer, and longest where one of them has a batch to make.
+
+    Raises:
+        RunError: OpenVINO is installed and cannot be loaded.
     """
     return _OpenVino(path) if _version_of_openvino() else _OnnxRuntime(path)
 
@@ -81,9 +85,13 @@ class _OpenVino:
     """A network is made for each choice of layers and a fixed number of pictures; a smaller batch is filled up."""
 
     def __init__(self, path: Path) -> None:
-        import openvino
-
-        self._core = openvino.Core()
+        try:
+            import openvino
+        except ImportError as error:
+            raise RunError(
+                f"OpenVINO is installed and cannot be loaded ({error}). Install it again, or set STUDIO_OPENVINO=0."
+            ) from error
+        self._core, self._make_part = openvino.Core(), openvino.Model
         self._model = self._core.read_model(path)
         self._model.reshape([BATCH, *list(self._model.input(0).get_partial_shape())[1:]])
         self._outputs = {output.get_any_name(): output for output in self._model.outputs}
@@ -101,12 +109,10 @@ class _OpenVino:
         return [request.get_output_tensor(at).data[:n].copy() for at in range(len(layers))]
 
     def _network_for(self, layers: tuple[str, ...]) -> Any:
-        import openvino
-
         with self._lock:
             if layers not in self._networks:
                 results = [self._outputs[layer].get_node() for layer in layers]
-                part = openvino.Model(results, self._model.get_parameters(), "part")
+                part = self._make_part(results, self._model.get_parameters(), "part")
                 self._networks[layers] = self._core.compile_model(
                     part,
                     "CPU",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from core.engines import BATCH, Backbone, describe_engine, open_backbone
+from core.errors import RunError
 
 SIZE = 16
 
@@ -92,3 +94,13 @@ def test_both_engines_give_the_same_features(exported: Path, monkeypatch: pytest
     choose("onnxruntime", monkeypatch)
     expected = open_backbone(exported).run(pictures(BATCH), ("pooled", "cut"))
     assert all(np.allclose(mine, its, rtol=1e-4, atol=1e-3) for mine, its in zip(found, expected, strict=True))
+
+
+def test_an_openvino_that_cannot_be_loaded_is_told_with_the_way_out(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDIO_OPENVINO", "1")
+    monkeypatch.setattr("core.engines._installed_openvino", lambda: "2026.4.1")
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as where a library of the system is missing
+    with pytest.raises(RunError, match="STUDIO_OPENVINO=0"):
+        open_backbone(exported)
