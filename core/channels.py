@@ -40,9 +40,12 @@ def _words(image: Any) -> np.ndarray | None:
 
 def _are_grey(words: np.ndarray) -> bool:
     """Whether red, green and blue, the lower bytes of uint32 (height, width), are the same in all of them."""
+    scratch = np.empty(_ROWS * words.shape[1], np.uint32)
     for start in range(0, len(words), _ROWS):
         part = words[start : start + _ROWS].ravel()
-        if np.bitwise_or.reduce(part ^ (part >> 8)) & 0xFFFF:
+        neighbours = scratch[: len(part)]
+        np.right_shift(part, 8, out=neighbours)
+        if np.bitwise_or.reduce(np.bitwise_xor(part, neighbours, out=neighbours)) & 0xFFFF:
             return False
     return True
 

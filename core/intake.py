@@ -5,7 +5,6 @@ Every picture is read by one thread from file to thumbnail; memory holds a few p
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+from blake3 import blake3
 from PIL import Image
 
 from core.archives import Entry, Source
@@ -84,8 +84,7 @@ def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path
     stored = f"images/{number:06d}.{'jpg' if stripped else 'png'}"
     encoded = stripped or _to_png(scan.pixels)
     (staging / stored).write_bytes(encoded)
-    image = Image.fromarray(scan.pixels)
-    grey = scan.pixels if scan.pixels.ndim == 2 else np.asarray(image.convert("L"))
+    grey = scan.pixels if scan.pixels.ndim == 2 else np.asarray(Image.fromarray(scan.pixels).convert("L"))
     picture = Picture(
         file=place.path,
         stored=stored,
@@ -96,9 +95,9 @@ def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path
         colour=scan.pixels.ndim == 3,
         format=scan.format,
         bytes=len(encoded),
-        pixels=_hash_pixels(scan),
+        pixels=hash_pixels(scan.pixels),
     )
-    _write_thumbnail(image, staging / picture.thumbnail)
+    _write_thumbnail(scan.pixels, staging / picture.thumbnail)
     return Taken(picture, PixelSums.of(grey), place.patient or getattr(scan, "patient", None))
 
 
@@ -124,13 +123,28 @@ def _to_png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _write_thumbnail(image: Image.Image, path: Path) -> None:
-    """Write a small JPEG of a picture, which is changed by it."""
-    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=1.0)
-    path.write_bytes(imagecodecs.jpeg8_encode(np.asarray(image), level=90))  # unlike Pillow's, beside other threads
+def _write_thumbnail(pixels: np.ndarray, path: Path) -> None:
+    # Unlike Pillow's, this encoder runs beside other threads.
+    path.write_bytes(imagecodecs.jpeg8_encode(shrink_to_thumbnail(pixels), level=90))
 
 
-def _hash_pixels(scan: Scan) -> str:
-    state = hashlib.blake2b(repr(scan.pixels.shape).encode(), digest_size=16)
-    state.update(np.ascontiguousarray(scan.pixels).data)
-    return state.hexdigest()
+def shrink_to_thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """A picture of at most `THUMBNAIL` a side, in its proportions: uint8 (height, width) or (height, width, 3)."""
+    import cv2  # here, because a page that only starts an import does without
+
+    cv2.setNumThreads(1)  # whoever calls has threads of their own
+    height, width = pixels.shape[:2]
+    scale = min(THUMBNAIL / max(height, width), 1.0)
+    height, width = max(round(height * scale), 1), max(round(width * scale), 1)
+    # Halves are means of four pixels, and quick; what is left is less than a half.
+    while pixels.shape[0] >= 2 * height and pixels.shape[1] >= 2 * width:
+        half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+        pixels = cv2.resize(pixels[: 2 * half[1], : 2 * half[0]], half, interpolation=cv2.INTER_AREA)
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def hash_pixels(pixels: np.ndarray) -> str:
+    """Hash of a picture's pixels and shape, 32 hexadecimal digits: fingerprints of data sets are made of these."""
+    state = blake3(repr(pixels.shape).encode())
+    state.update(np.ascontiguousarray(pixels).data)
+    return state.hexdigest(length=16)
