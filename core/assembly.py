@@ -55,7 +55,7 @@ def assemble(request: dict[str, Any], staging: Path, report: Report) -> Dataset:
                     pictures.append(result.picture)
                     patients.append(result.patient)
                     sums.setdefault(result.picture.label, PixelSums()).add(result.sums)
-                    signature_file.write(signatures.make_signature(result.sums.pictures).tobytes())
+                    signature_file.write(result.signature.tobytes())
                 else:
                     skipped.append(result)
                 report("Checking and storing pictures", done, len(found.places))

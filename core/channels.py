@@ -7,12 +7,15 @@ they lie (through Arrow's C interface), so that a grey picture is never copied i
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow
 
-_ROWS = 64  # looked at at a time: colour mostly shows in the first ones, and they stay in the processor's cache
+_ROWS = 64  # looked at at a time in pictures of bytes, so that they stay in the processor's cache
+_FIRST_ROWS = 32  # colour mostly shows in the first ones
+_PIECE = 2**19  # pixels looked at at a time: few pieces, because threads meet between them, and bounded memory
 
 
 def to_pixels(image: Any) -> np.ndarray:
@@ -40,14 +43,22 @@ def _words(image: Any) -> np.ndarray | None:
 
 def _are_grey(words: np.ndarray) -> bool:
     """Whether red, green and blue, the lower bytes of uint32 (height, width), are the same in all of them."""
-    scratch = np.empty(_ROWS * words.shape[1], np.uint32)
-    for start in range(0, len(words), _ROWS):
-        part = words[start : start + _ROWS].ravel()
-        neighbours = scratch[: len(part)]
+    scratch = np.empty(min(words.size, _PIECE), np.uint32)
+    for part in _pieces(words):
+        neighbours = scratch[: part.size]
         np.right_shift(part, 8, out=neighbours)
         if np.bitwise_or.reduce(np.bitwise_xor(part, neighbours, out=neighbours)) & 0xFFFF:
             return False
     return True
+
+
+def _pieces(words: np.ndarray) -> Iterator[np.ndarray]:
+    """A picture as flat pieces: a few rows, then as much as fits."""
+    flat = words.ravel()
+    start = min(_FIRST_ROWS * words.shape[1], _PIECE)
+    yield flat[:start]
+    for at in range(start, flat.size, _PIECE):
+        yield flat[at : at + _PIECE]
 
 
 def _is_grey(pixels: np.ndarray) -> bool:

@@ -26,7 +26,9 @@ from core.jpegs import strip_jpeg
 from core.layouts import Place
 from core.scans import Scan, decode_scan
 from core.settings import read_settings
+from core.signatures import make_signature
 
+_AT_ONCE = 4  # pictures that a thread takes before it meets the others
 FIRST, MIDDLE = "first", "middle"  # which frame of a file of several
 THUMBNAIL = 144  # longest side, in pixels: as wide as galleries show it, so that no page has to resize it
 
@@ -37,6 +39,7 @@ class Taken:
 
     picture: Picture
     sums: PixelSums
+    signature: np.ndarray
     patient: str | bytes | None = field(default=None, repr=False)  # in memory only; see core.grouping
 
 
@@ -54,14 +57,19 @@ def take_all(
     """
     n_threads = read_settings().n_threads
     _keep_freed_memory()
+
+    def take(first: int) -> list[Taken | Skipped]:
+        some = enumerate(places[first : first + _AT_ONCE], start=first + 1)
+        return [_take(source, entry, place, number, staging, frame) for number, (entry, place) in some]
+
     with ThreadPoolExecutor(n_threads) as pool:
-        pending: deque[Future[Taken | Skipped]] = deque()
-        for number, (entry, place) in enumerate(places, start=1):
-            pending.append(pool.submit(_take, source, entry, place, number, staging, frame))
-            if len(pending) > 4 * n_threads:
-                yield pending.popleft().result()
+        pending: deque[Future[list[Taken | Skipped]]] = deque()
+        for first in range(0, len(places), _AT_ONCE):
+            pending.append(pool.submit(take, first))
+            if len(pending) > 2 * n_threads:
+                yield from pending.popleft().result()
         while pending:
-            yield pending.popleft().result()
+            yield from pending.popleft().result()
 
 
 def check_frame(frame: str) -> None:
@@ -98,7 +106,8 @@ def _take(source: Source, entry: Entry, place: Place, number: int, staging: Path
         pixels=hash_pixels(scan.pixels),
     )
     _write_thumbnail(scan.pixels, staging / picture.thumbnail)
-    return Taken(picture, PixelSums.of(grey), place.patient or getattr(scan, "patient", None))
+    sums = PixelSums.of(grey)
+    return Taken(picture, sums, make_signature(sums.pictures), place.patient or getattr(scan, "patient", None))
 
 
 def _keep_freed_memory() -> None:
