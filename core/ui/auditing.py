@@ -139,12 +139,13 @@ def _render_leaks(dataset: Dataset, audit: Audit) -> None:
         counts = labels.iloc[audit.leaks[split]].value_counts()
         for name in dataset.class_names:
             leaked, total = int(counts.get(name, 0)), dataset.splits[split][name]
-            rows.append((split.capitalize(), name, leaked, total, leaked / total if total else 0.0))
+            rows.append((split.capitalize(), name, leaked, total, 100 * leaked / total if total else 0.0))
     with st.container(border=True):
         st.subheader("Leaks per split and class", anchor=False)
         frame = pd.DataFrame(rows, columns=["Split", "Class", "Leaked", "Scans", "Share"])
-        bar = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
-        st.dataframe(frame, hide_index=True, column_config={"Share": bar})
+        bar = st.column_config.ProgressColumn(min_value=0, max_value=100, format="%.1f%%")
+        number = st.column_config.NumberColumn(format="localized")
+        st.dataframe(frame, hide_index=True, column_config={"Leaked": number, "Scans": number, "Share": bar})
 
 
 def _render_quality(dataset: Dataset, audit: Audit) -> None:

@@ -82,9 +82,11 @@ def _render_counts(dataset: Dataset) -> None:
         )
         frame["All"] = frame.sum(axis=1)
         frame = pd.concat([frame, frame.sum().to_frame("All").T.rename_axis("Class")])
-        frame["Share"] = frame["All"] / dataset.n_images
+        shares = 100 * frame["All"] / dataset.n_images
+        number = st.column_config.NumberColumn(format="localized")
+        columns = dict.fromkeys(frame.columns, number) | {"Share": st.column_config.NumberColumn(format="%.1f%%")}
         with table:
-            st.dataframe(frame, column_config={"Share": st.column_config.NumberColumn(format="percent")})
+            st.dataframe(frame.assign(Share=shares), column_config=columns)
 
 
 def _render_pixels(dataset: Dataset) -> None:
