@@ -28,7 +28,6 @@ from core.scans import Scan, decode_scan
 from core.settings import read_settings
 from core.signatures import make_signature
 
-_AT_ONCE = 4  # pictures that a thread takes before it meets the others
 FIRST, MIDDLE = "first", "middle"  # which frame of a file of several
 THUMBNAIL = 144  # longest side, in pixels: as wide as galleries show it, so that no page has to resize it
 
@@ -57,19 +56,17 @@ def take_all(
     """
     n_threads = read_settings().n_threads
     _keep_freed_memory()
-
-    def take(first: int) -> list[Taken | Skipped]:
-        some = enumerate(places[first : first + _AT_ONCE], start=first + 1)
-        return [_take(source, entry, place, number, staging, frame) for number, (entry, place) in some]
-
+    pending: deque[Future[Taken | Skipped]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
-        pending: deque[Future[list[Taken | Skipped]]] = deque()
-        for first in range(0, len(places), _AT_ONCE):
-            pending.append(pool.submit(take, first))
-            if len(pending) > 2 * n_threads:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
+        try:
+            for number, (entry, place) in enumerate(places, start=1):
+                pending.append(pool.submit(_take, source, entry, place, number, staging, frame))
+                if len(pending) > 4 * n_threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:  # cancelled, or the disk is full: only what has begun is waited for
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def check_frame(frame: str) -> None:
@@ -145,10 +142,11 @@ def shrink_to_thumbnail(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
     scale = min(THUMBNAIL / max(height, width), 1.0)
     height, width = max(round(height * scale), 1), max(round(width * scale), 1)
-    # Halves are means of four pixels, and quick; what is left is less than a half.
-    while pixels.shape[0] >= 2 * height and pixels.shape[1] >= 2 * width:
-        half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
-        pixels = cv2.resize(pixels[: 2 * half[1], : 2 * half[0]], half, interpolation=cv2.INTER_AREA)
+    # Halves, of each side as often as it takes, are means of neighbours and quick; what is left is less than a half.
+    while (more := (pixels.shape[0] >= 2 * height, pixels.shape[1] >= 2 * width)) != (False, False):
+        rows, columns = (side // (1 + halve) for side, halve in zip(pixels.shape[:2], more, strict=True))
+        even = pixels[: rows * (1 + more[0]), : columns * (1 + more[1])]
+        pixels = cv2.resize(even, (columns, rows), interpolation=cv2.INTER_AREA)
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
 
 

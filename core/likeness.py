@@ -93,7 +93,7 @@ def align(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def shrink(pictures: np.ndarray, side: int) -> np.ndarray:
     """Means of square cells: float32 (n, side, side) of (n, k·side, k·side)."""
     factor = pictures.shape[1] // side
-    # Slices are far faster than a mean over short axes; whole numbers of up to 255 add up exactly in any order.
+    # Slices are far faster than a mean over short axes; grey levels add up exactly in any order.
     rows = np.asarray(sum(pictures[:, at::factor].astype(np.float32) for at in range(factor)))
     total = np.asarray(sum(rows[:, :, at::factor] for at in range(factor)))
     return np.asarray(total / factor**2, dtype=np.float32)
